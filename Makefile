@@ -1,0 +1,70 @@
+# Each target makes the virtual environment it needs, and takes no time for it when it is there.
+# PYTHON=python3.12 chooses the interpreter; without it the first suitable one is taken.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
+PYTHON ?=
+CANDIDATES = $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python3.10 \
+	$(wildcard $(HOME)/.pyenv/versions/3.1[0-9].*/bin/python))
+
+# Tests that need no socket: the coverage of qqproto/ is measured on these alone.
+SANS_IO := $(wildcard tests/core tests/testing)
+
+.PHONY: help demo test test-all lint types docs clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+
+demo: $(VENV)/.run ## a bot and a local gateway over real sockets, with outages, in under 40 s
+	@$(BIN)/qqproto demo
+
+test: lint types ## lint, types, and every test on one Python
+	$(BIN)/coverage run -m pytest $(SANS_IO)
+	$(BIN)/coverage report
+	$(BIN)/python -m pytest --doctest-modules qqproto transports tests $(SANS_IO:%=--ignore=%)
+
+test-all: lint types ## lint, types, and every test on each installed CPython from 3.10
+	$(BIN)/nox
+
+lint: $(VENV)/.dev ## ruff and the import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(VENV)/.dev ## mypy, strict, over everything
+	$(BIN)/mypy
+
+docs: $(VENV)/.docs ## the documentation, warnings as errors, into docs/_build
+	$(BIN)/sphinx-build -W --keep-going -n -q docs docs/_build
+	@echo "open docs/_build/index.html"
+
+clean: ## remove what the other targets made
+	rm -rf $(VENV) .nox .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache docs/_build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@for python in $(CANDIDATES); do \
+		if "$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' >/dev/null 2>&1; then \
+			rm -rf $(VENV); echo "making $(VENV) with $$python"; exec "$$python" -m venv $(VENV); \
+		fi; \
+	done; \
+	echo "qqproto needs CPython 3.10 or newer with venv and pip; tried: $(CANDIDATES)." >&2; \
+	echo "Name one with: make PYTHON=/path/to/python3.12 ... (on Debian also install python3-venv)." >&2; \
+	exit 1
+
+$(VENV)/.run: pyproject.toml | $(BIN)/python
+	@echo "installing qqproto into $(VENV)"
+	@$(PIP) --editable '.[asyncio,cli]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml $(VENV)/.run
+	@echo "installing the test tools into $(VENV)"
+	@$(PIP) --editable '.[asyncio,cli,dev]'
+	@touch $@
+
+$(VENV)/.docs: pyproject.toml $(VENV)/.run
+	@echo "installing the documentation tools into $(VENV)"
+	@$(PIP) --editable '.[asyncio,cli,docs]'
+	@touch $@

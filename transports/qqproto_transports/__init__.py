@@ -1,0 +1,1 @@
+"""Drivers: the I/O around the machines of `qqproto`."""

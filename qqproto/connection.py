@@ -1,0 +1,191 @@
+"""One connection to the gateway in bytes: a WebSocket with a Conversation on it; it dies with its socket."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from qqproto.actions import Abort, CloseConnection, SendData
+from qqproto.config import ShardConfig
+from qqproto.conversation import Conversation, Ending
+from qqproto.credentials import Token
+from qqproto.events import Dispatch
+from qqproto.failures import Failure, FailureKind
+from qqproto.outbox import Outbox, Output
+from qqproto.pacing import IdentifySlot
+from qqproto.policy import Policy
+from qqproto.protocol.close_codes import Phase, Verdict
+from qqproto.session import LiveSession, Session
+from qqproto.wire.websocket import Broken, CloseReceived, Message, Pinged, Rejected, WebSocket
+
+
+class QQGatewayConnection:
+    """Bytes and ticks in, events and bytes out, for exactly one socket.
+
+    ``url`` is what to ask for in the WebSocket's upgrade; the host has opened the stream (TCP, TLS) already. The other
+    arguments are :class:`~qqproto.Conversation`'s. Call :meth:`connection_opened`, then feed :meth:`receive_data`;
+    after every input drain :meth:`next_output`. It is over when :attr:`ending` is set. Nothing from the network raises.
+    """
+
+    def __init__(
+        self,
+        config: ShardConfig,
+        url: str,
+        token: Token,
+        *,
+        random: Callable[[], float],
+        session: Session | LiveSession | None = None,
+        policy: Policy = Policy(),
+        loads: Callable[[str | bytes], Any] = json.loads,
+        outbox: Outbox | None = None,
+        id: int | None = None,
+    ) -> None:
+        self._outbox = outbox or Outbox(self.settle if config.settle == "delivery" else None)
+        self._emit = self._outbox.queue.append
+        self._id = id if id is not None else self._outbox.new_id()
+        self._policy = policy
+        self._websocket = WebSocket(url, config.headers, policy)
+        self.conversation = Conversation(
+            config,
+            token,
+            random=random,
+            session=session,
+            policy=policy,
+            loads=loads,
+            outbox=self._outbox,
+            link=_WebSocketLink(self._id, self._outbox, self._websocket, policy.leave_code),
+        )
+
+    # -- facts ----------------------------------------------------------------------------------------------------
+
+    @property
+    def phase(self) -> Phase:
+        """HELLO, AUTH or READY."""
+        return self.conversation.phase
+
+    @property
+    def ending(self) -> Ending | None:
+        """How it ended, None while it lives."""
+        return self.conversation.ending
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is over."""
+        return self.conversation.ended
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """What may be done next, once it is over."""
+        return self.conversation.verdict
+
+    @property
+    def session(self) -> Session | None:
+        """The session as it stands, None before READY."""
+        return self.conversation.session
+
+    # -- inputs ---------------------------------------------------------------------------------------------------
+
+    def connection_opened(self, now: float) -> None:
+        """The stream is up. Then drain :meth:`next_output`: the upgrade request comes first."""
+        self._emit(SendData(self._id, self._websocket.handshake()))
+        self.conversation.start(now)
+
+    def receive_data(self, data: bytes, now: float) -> None:
+        """Bytes came; ``b""`` is the end of the stream. Then drain :meth:`next_output`."""
+        conversation = self.conversation
+        if self.ended:
+            return
+        if not data:
+            self._emit(Abort(self._id, self._policy.leave_code))
+            conversation.connection_lost(Failure(FailureKind.EOF, "the stream ended without a close frame"), now)
+            return
+        conversation.bytes_received(now)
+        for item in self._websocket.receive(data):
+            if isinstance(item, Message):
+                conversation.receive_message(item.data, now)
+                if conversation.ended:
+                    return
+            elif isinstance(item, Pinged):
+                self._emit(SendData(self._id, item.reply))
+            else:
+                self._on_last(item, now)
+
+    def connection_lost(self, failure: Failure, now: float) -> None:
+        """The stream is gone. Then drain :meth:`next_output`."""
+        self.conversation.connection_lost(failure, now)
+
+    def answer(self, id: int, value: IdentifySlot | Failure, now: float) -> None:
+        """The answer to :class:`~qqproto.ReserveIdentify`. Then drain :meth:`next_output`."""
+        self.conversation.answer(id, value, now)
+
+    def reading_paused(self, now: float) -> None:
+        """The host reads nothing from now on: silence says nothing. Heartbeats go on."""
+        self.conversation.reading_paused(now)
+
+    def reading_resumed(self, now: float) -> None:
+        """The host reads again."""
+        self.conversation.reading_resumed(now)
+
+    def handle_timer(self, now: float) -> None:
+        """A deadline may have passed; calls that come too early do no harm. Then drain :meth:`next_output`."""
+        self.conversation.handle_timer(now)
+
+    def settle(self, dispatch: Dispatch) -> None:
+        """The application has finished with ``dispatch``. From any thread."""
+        self.conversation.settle(dispatch)
+
+    def close(self, now: float, *, keep_session: bool = False) -> None:
+        """Say goodbye. What was received and not handed out is withdrawn. Then drain :meth:`next_output`."""
+        self.conversation.close(now, keep_session=keep_session)
+
+    # -- outputs --------------------------------------------------------------------------------------------------
+
+    def next_output(self) -> Output | None:
+        """The oldest action or event, None when there is none left."""
+        return self._outbox.next()
+
+    def next_timer(self) -> float | None:
+        """When :meth:`handle_timer` is due, None once it is over."""
+        return self.conversation.next_timer()
+
+    # -- steps ----------------------------------------------------------------------------------------------------
+
+    def _on_last(self, item: CloseReceived | Rejected | Broken, now: float) -> None:
+        if isinstance(item, Rejected):
+            self._emit(Abort(self._id, self._policy.leave_code))
+            message = f"the server refused the WebSocket upgrade with HTTP {item.status}"
+            self.conversation.connection_lost(Failure(FailureKind.HTTP_STATUS, message, item.status), now)
+            return
+        if item.reply:
+            self._emit(SendData(self._id, item.reply))
+        if isinstance(item, CloseReceived):
+            self._emit(CloseConnection(self._id, item.code or 1000, ""))
+            self.conversation.connection_closed(item.code, item.reason, now)
+        else:
+            self._emit(CloseConnection(self._id, item.code, ""))
+            self.conversation.connection_lost(Failure(FailureKind.OTHER, item.what), now)
+
+
+class _WebSocketLink:
+    """Our own WebSocket as a Conversation's link."""
+
+    def __init__(self, id: int, outbox: Outbox, websocket: WebSocket, leave_code: int | None) -> None:
+        self._id = id
+        self._emit = outbox.queue.append
+        self._websocket = websocket
+        self._leave_code = leave_code
+
+    def send_text(self, text: str) -> None:
+        self._emit(SendData(self._id, self._websocket.send_text(text)))
+
+    def ping(self) -> None:
+        self._emit(SendData(self._id, self._websocket.ping()))
+
+    def close(self, code: int, reason: str) -> None:
+        if data := self._websocket.close(code, reason):
+            self._emit(SendData(self._id, data))
+        self._emit(CloseConnection(self._id, code, reason))
+
+    def abort(self) -> None:
+        self._emit(Abort(self._id, self._leave_code))

@@ -1,0 +1,516 @@
+"""One talk with the gateway in text messages: Hello, Identify or Resume, heartbeats, dispatches, goodbye."""
+
+from __future__ import annotations
+
+import enum
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from qqproto.actions import Abort, CloseConnection, ReserveIdentify, SendText
+from qqproto.config import ShardConfig
+from qqproto.credentials import Token, authorization
+from qqproto.errors import LocalProtocolError
+from qqproto.events import Dispatch, LoopLag, Malformed, Ready, Resumed
+from qqproto.failures import Failure, FailureKind
+from qqproto.heartbeat import Beat, Heartbeat
+from qqproto.outbox import Outbox, Output
+from qqproto.pacing import IdentifySlot
+from qqproto.policy import Policy
+from qqproto.protocol import payloads
+from qqproto.protocol.close_codes import CLOSE_CODES, Phase, Verdict, classify
+from qqproto.protocol.opcodes import Opcode
+from qqproto.session import LiveSession, Session, User
+from qqproto.timers import LagWatch, Timers
+
+_GOODBYE = 1000
+
+
+class Link(Protocol):
+    """What carries the messages: the host's WebSocket, or ours in :class:`~qqproto.QQGatewayConnection`."""
+
+    def send_text(self, text: str) -> None: ...
+    def ping(self) -> None: ...
+    def close(self, code: int, reason: str) -> None: ...
+    def abort(self) -> None: ...
+
+
+class TextLink:
+    """The host's own WebSocket, reached by actions. It cannot be made to ping."""
+
+    def __init__(self, id: int, outbox: Outbox, leave_code: int | None) -> None:
+        self._id = id
+        self._queue = outbox.queue
+        self._leave_code = leave_code
+
+    def send_text(self, text: str) -> None:
+        self._queue.append(SendText(self._id, text))
+
+    def ping(self) -> None:
+        pass
+
+    def close(self, code: int, reason: str) -> None:
+        self._queue.append(CloseConnection(self._id, code, reason))
+
+    def abort(self) -> None:
+        self._queue.append(Abort(self._id, self._leave_code))
+
+
+@dataclass(slots=True)
+class Ending:
+    """How a talk ended. ``identify_refused``: the server would not start a session. ``wait_until``: nothing is wrong,
+    but the identify slot is too far away to hold a socket for it."""
+
+    verdict: Verdict
+    phase: Phase
+    code: int | None = None
+    reason: str = ""
+    failure: Failure | None = None
+    planned: bool = False
+    identify_refused: bool = False
+    wait_until: float | None = None
+
+
+class Timer(enum.Enum):
+    """What a talk waits for, besides its heartbeats."""
+
+    HELLO = "hello"
+    SLOT_ANSWER = "slot-answer"
+    SLOT = "slot"
+    READY = "ready"
+    CAUSE = "cause"
+    """Op 9 came; the close frame that names the cause."""
+
+
+class Conversation:
+    """Text messages in, events and text messages out, for exactly one WebSocket that the host owns.
+
+    ``token`` is what Identify or Resume will carry, ``session`` what to resume (None: Identify). ``random`` gives
+    floats in [0, 1). Call :meth:`start` when the WebSocket is open; after every input drain :meth:`next_output`. It is
+    over when :attr:`ending` is set, whose verdict says what may be done next. ``outbox`` and ``link`` are for the
+    machine around it. Nothing from the network raises.
+    """
+
+    def __init__(
+        self,
+        config: ShardConfig,
+        token: Token,
+        *,
+        random: Callable[[], float],
+        session: Session | LiveSession | None = None,
+        policy: Policy = Policy(),
+        loads: Callable[[str | bytes], Any] = json.loads,
+        outbox: Outbox | None = None,
+        link: Link | None = None,
+    ) -> None:
+        self._config = config
+        self._token = token
+        self._random = random
+        self._policy = policy
+        self._loads = loads
+        self._shard = config.shard[0]
+        self._outbox = outbox or Outbox(self.settle if config.settle == "delivery" else None)
+        self._emit = self._outbox.queue.append
+        self._count = self._outbox.counters
+        self._link = link or TextLink(self._outbox.new_id(), self._outbox, policy.leave_code)
+        self._timers: Timers[Timer] = Timers()
+        self._watch = LagWatch(policy.lag_tolerance)
+        self._question: int | None = None
+        self._authenticated = False
+        self._refused_resumably: bool | None = None
+        self._replayed = 0
+        self._missing = 0
+        self._paused = False
+        self.live = LiveSession.restore(session, since=0.0) if isinstance(session, Session) else session
+        self.resuming = self.live is not None
+        self.phase = Phase.HELLO
+        self.heartbeat = Heartbeat(policy)
+        self.lag = 0.0
+        self.ending: Ending | None = None
+
+    # -- facts ----------------------------------------------------------------------------------------------------
+
+    @property
+    def ended(self) -> bool:
+        """Whether the talk is over."""
+        return self.ending is not None
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """What may be done next, once it is over."""
+        return self.ending.verdict if self.ending else None
+
+    @property
+    def session(self) -> Session | None:
+        """The session as it stands, None before READY."""
+        return self.live.value(self._config) if self.live else None
+
+    @property
+    def question(self) -> int | None:
+        """The id of the question that awaits its answer, None if none does."""
+        return self._question
+
+    # -- inputs ---------------------------------------------------------------------------------------------------
+
+    def start(self, now: float) -> None:
+        """The WebSocket is open (or, beneath it, its stream is). Then drain :meth:`next_output`."""
+        self._timers.set(Timer.HELLO, now + self._policy.hello_timeout)
+
+    def bytes_received(self, now: float) -> None:
+        """Something came, if only a part of a message: the link is alive. Not needed after :meth:`receive_message`."""
+        self._notice_lag(now)
+        self.heartbeat.received_at = now
+
+    def receive_message(self, message: str | bytes, now: float) -> None:
+        """A message came, as text or as UTF-8 in a binary frame. Then drain :meth:`next_output`."""
+        if self.ending is not None:
+            return
+        self._notice_lag(now)
+        self.heartbeat.received_at = now
+        try:
+            envelope = self._loads(message)
+        except (ValueError, RecursionError):
+            self._malformed("a message that is not JSON", message)
+            return
+        if type(envelope) is not dict or type(envelope.get("op")) is not int:
+            self._malformed("a message without an opcode", message)
+            return
+        self._on_envelope(envelope, message, now)
+
+    def answer(self, id: int, value: IdentifySlot | Failure, now: float) -> None:
+        """The answer to :class:`~qqproto.ReserveIdentify`. Then drain :meth:`next_output`."""
+        if self.ending is not None or id != self._question:
+            self._outbox.stale(id)
+            return
+        if not isinstance(value, (IdentifySlot, Failure)):
+            raise LocalProtocolError(f"question {id} asks for an IdentifySlot, not a {type(value).__name__}")
+        self._question = None
+        self._timers.stop(Timer.SLOT_ANSWER)
+        if isinstance(value, Failure):
+            self._leave(Ending(Verdict.IDENTIFY, self.phase, failure=value), "no identify slot")
+        elif value.at - now > self._policy.identify_slot_wait:
+            self._leave(Ending(Verdict.IDENTIFY, self.phase, wait_until=value.at), "waiting for an identify slot")
+        elif value.at <= now:
+            self._identify(now)
+        else:
+            self._timers.set(Timer.SLOT, value.at)
+
+    def connection_closed(self, code: int | None, reason: str, now: float) -> None:
+        """A close frame came. Then drain :meth:`next_output`."""
+        if self.ending is not None:
+            return
+        verdict = classify(code, self.phase)
+        if self._refused_resumably is False and verdict is Verdict.RESUME:
+            verdict = Verdict.IDENTIFY
+        refused = self._refused_resumably is not None or code in (None, 1005, 1006, 4903)
+        row = CLOSE_CODES.get(code) if code is not None else None
+        self._end(Ending(verdict, self.phase, code, reason, planned=row is not None and row.planned), refused)
+
+    def connection_lost(self, failure: Failure, now: float) -> None:
+        """The stream ended without a close frame. Then drain :meth:`next_output`."""
+        if self.ending is not None:
+            return
+        verdict = Verdict.IDENTIFY if self._refused_resumably is False else Verdict.RESUME
+        refused = self._refused_resumably is not None or failure.kind is FailureKind.EOF
+        self._end(Ending(verdict, self.phase, failure=failure), refused)
+
+    def reading_paused(self, now: float) -> None:
+        """The host reads nothing from now on: silence says nothing. Heartbeats go on."""
+        self._paused = True
+        self._timers.stop(Timer.HELLO, Timer.READY)
+        self.heartbeat.pause()
+
+    def reading_resumed(self, now: float) -> None:
+        """The host reads again. What was waited for is waited for anew."""
+        if self._paused and self.ending is None:
+            self._paused = False
+            self._start_anew(now)
+            self.heartbeat.resume(now)
+
+    def handle_timer(self, now: float) -> None:
+        """A deadline may have passed; calls that come too early do no harm. Then drain :meth:`next_output`."""
+        self._notice_lag(now)
+        while self.ending is None and (timer := self._timers.pop_due(now)) is not None:
+            self._on_timer(timer, now)
+        while self.ending is None and (beat := self.heartbeat.due(now)) is not None:
+            self._on_beat(beat, now)
+
+    def settle(self, dispatch: Dispatch) -> None:
+        """The application has finished with ``dispatch``. From any thread; another session's is ignored."""
+        live = self.live
+        if live is not None and dispatch.session_id == live.id and dispatch.sequence is not None:
+            live.settlement.settle(dispatch.sequence)
+
+    def close(self, now: float, *, keep_session: bool = False) -> None:
+        """Say goodbye. What was received and not handed out is withdrawn. Then drain :meth:`next_output`."""
+        if self.ending is None:
+            self._outbox.withdraw()
+            self.say_goodbye(keep_session=keep_session)
+
+    def say_goodbye(self, *, keep_session: bool) -> None:
+        """The part of :meth:`close` that the machine around it shares."""
+        ending = Ending(Verdict.RESUME if keep_session else Verdict.IDENTIFY, self.phase)
+        if keep_session:
+            self._leave(ending, "")
+        else:
+            self._link.close(_GOODBYE, "")
+            self._end(ending, False)
+
+    # -- outputs --------------------------------------------------------------------------------------------------
+
+    def next_output(self) -> Output | None:
+        """The oldest action or event, None when there is none left."""
+        return self._outbox.next()
+
+    def next_timer(self) -> float | None:
+        """When :meth:`handle_timer` is due, None once it is over."""
+        if self.ending is not None:
+            return None
+        due, beat = self._timers.next(), self.heartbeat.next_timer()
+        if due is None or (beat is not None and beat < due):
+            due = beat
+        return self._watch.shown(due)
+
+    # -- steps: what the server says ------------------------------------------------------------------------------
+
+    def _on_envelope(self, envelope: dict[str, Any], message: str | bytes, now: float) -> None:
+        opcode = envelope["op"]
+        if opcode == Opcode.DISPATCH:
+            self._on_dispatch(envelope, message, now)
+        elif opcode == Opcode.HEARTBEAT_ACK:
+            self._count["acks"] += 1
+            self.heartbeat.acknowledged(now)
+        elif opcode == Opcode.HELLO:
+            self._on_hello(envelope.get("d"), message, now)
+        elif opcode == Opcode.HEARTBEAT:
+            sent_at = self.heartbeat.sent_at
+            if self.heartbeat.running and (sent_at is None or now - sent_at >= self._policy.heartbeat_reply_gap):
+                self._send_heartbeat(now)
+        elif opcode == Opcode.RECONNECT:
+            self._leave(Ending(Verdict.RESUME, self.phase, planned=True), "reconnect asked for")
+        elif opcode == Opcode.INVALID_SESSION:
+            self._on_invalid_session(envelope.get("d") is True, now)
+        else:
+            self._count["unknown_opcodes"] += 1
+
+    def _on_hello(self, data: Any, message: str | bytes, now: float) -> None:
+        if self.phase is not Phase.HELLO:
+            self._malformed("a second Hello", message)
+            return
+        interval = payloads.heartbeat_interval(data)
+        policy = self._policy
+        if interval is None or interval < policy.min_interval:
+            self._malformed(f"Hello with a heartbeat interval below {policy.min_interval} s", message)
+            interval = policy.min_interval
+        self.phase = Phase.AUTH
+        self._timers.stop(Timer.HELLO)
+        self.heartbeat.begin(min(interval, policy.max_interval), now, self._random())
+        if self._paused:
+            self.heartbeat.pause()
+        if self.live is not None:
+            self._resume(self.live, now)
+        else:
+            deadline = now + policy.http_timeout
+            self._question = self._outbox.new_id()
+            self._timers.set(Timer.SLOT_ANSWER, deadline)
+            self._emit(ReserveIdentify(self._question, deadline))
+
+    def _on_dispatch(self, envelope: dict[str, Any], message: str | bytes, now: float) -> None:
+        kind = envelope.get("t")
+        if type(kind) is not str:
+            self._malformed("a dispatch without a type", message)
+        elif kind == "READY":
+            self._on_ready(envelope, message, now)
+        elif kind == "RESUMED":
+            self._on_resumed(envelope, message, now)
+        elif self.live is None or not self._authenticated:
+            self._malformed("a dispatch before READY", message)
+        else:
+            live, sequence = self.live, payloads.sequence_of(envelope)
+            if sequence is not None:
+                self._note_gap(live, sequence)
+                live.settlement.receive(sequence)
+            live.busy = True
+            self._count["dispatches"] += 1
+            self._emit(self._dispatch(kind, envelope, sequence, live))
+            if self.phase is Phase.AUTH:
+                self._replayed += 1
+                self._await_ready(now)
+
+    def _on_ready(self, envelope: dict[str, Any], message: str | bytes, now: float) -> None:
+        if self.phase is not Phase.AUTH or not self._authenticated:
+            self._malformed("READY without an Identify", message)
+            return
+        ready = payloads.ready_of(envelope.get("d"))
+        if ready is None:
+            self._malformed("READY without a session", message)
+            failure = Failure(FailureKind.OTHER, "READY named no session")
+            self._leave(Ending(Verdict.IDENTIFY, self.phase, failure=failure), "READY named no session")
+            return
+        session_id, user_id, username = ready
+        live = self.live = LiveSession(session_id, User(user_id, username), since=now)
+        self._session_is_live(live, envelope)
+        self._emit(Ready(self._shard, live.id, live.user, self._own_dispatch("READY", envelope, live)))
+
+    def _on_resumed(self, envelope: dict[str, Any], message: str | bytes, now: float) -> None:
+        live = self.live
+        if self.phase is not Phase.AUTH or not self._authenticated or live is None:
+            self._malformed("RESUMED without a Resume", message)
+            return
+        sequence = payloads.sequence_of(envelope)
+        if sequence is not None:
+            self._note_gap(live, sequence)
+        self._session_is_live(live, envelope)
+        dispatch = self._own_dispatch("RESUMED", envelope, live)
+        restored, live.restored = live.restored, False
+        self._emit(Resumed(self._shard, live.id, live.user, dispatch, self._replayed, self._missing, restored))
+
+    def _on_invalid_session(self, resumable: bool, now: float) -> None:
+        if resumable:
+            self._leave(Ending(Verdict.RESUME, self.phase), "invalid session, to be resumed")
+        elif self._refused_resumably is None:
+            # The close frame that follows names the cause; one recovery comes of both.
+            self._refused_resumably = False
+            self._timers.stop(Timer.READY)
+            self._timers.set(Timer.CAUSE, now + self._policy.invalid_session_wait)
+
+    # -- steps: what we say ---------------------------------------------------------------------------------------
+
+    def _identify(self, now: float) -> None:
+        self._count["identifies"] += 1
+        config = self._config
+        self._authenticate(
+            payloads.identify(
+                token=authorization(self._token),
+                intents=config.intents,
+                shard=config.shard,
+                properties=config.properties,
+            ),
+            now,
+        )
+
+    def _resume(self, live: LiveSession, now: float) -> None:
+        self._count["resumes"] += 1
+        live.busy = False
+        sequence = live.settlement.received
+        self._authenticate(
+            payloads.resume(token=authorization(self._token), session_id=live.id, sequence=sequence), now
+        )
+
+    def _authenticate(self, text: str, now: float) -> None:
+        self._authenticated = True
+        self._link.send_text(text)
+        self._await_ready(now)
+
+    def _await_ready(self, now: float) -> None:
+        if not self._paused and self._refused_resumably is None:
+            self._timers.set(Timer.READY, now + self._policy.ready_timeout)
+
+    def _send_heartbeat(self, now: float) -> None:
+        settled = self.live.settlement.settled if self.live else 0
+        self._count["heartbeats"] += 1
+        self._link.send_text(payloads.heartbeat(settled or None))
+        self.heartbeat.sent(now)
+
+    # -- steps: time ----------------------------------------------------------------------------------------------
+
+    def _on_timer(self, timer: Timer, now: float) -> None:
+        if timer is Timer.SLOT:
+            self._identify(now)
+        elif timer is Timer.CAUSE:
+            ending = Ending(Verdict.IDENTIFY, self.phase)
+            self._leave(ending, "invalid session", refused=True)
+        else:
+            waited_for = {
+                Timer.HELLO: "the WebSocket's upgrade and Hello",
+                Timer.READY: "RESUMED" if self.resuming else "READY",
+                Timer.SLOT_ANSWER: "the answer to ReserveIdentify",
+            }[timer]
+            self._die(Failure(FailureKind.TIMEOUT, f"{waited_for} did not come in time"))
+
+    def _on_beat(self, beat: Beat, now: float) -> None:
+        if beat is Beat.HEARTBEAT:
+            self._send_heartbeat(now)
+        elif beat is Beat.PROBE:
+            self._probe(now)
+        elif beat is Beat.SILENT:
+            self._die(Failure(FailureKind.TIMEOUT, "the link is dead: a heartbeat was sent and not one byte came back"))
+        else:
+            self._die(Failure(FailureKind.TIMEOUT, "the link is dead: the server acknowledges no heartbeat"))
+
+    def _probe(self, now: float) -> None:
+        self._link.ping()
+        self._send_heartbeat(now)
+
+    def _notice_lag(self, now: float) -> None:
+        seconds = self._watch.late(now)
+        if not seconds or self.ending is not None:
+            return
+        self.lag = max(self.lag, seconds)
+        self._emit(LoopLag(self._shard, seconds))
+        if not self._paused:
+            self._start_anew(now)
+        if self.heartbeat.running:
+            self.heartbeat.start_anew(now)
+            self._probe(now)
+
+    def _start_anew(self, now: float) -> None:
+        if self.phase is Phase.HELLO:
+            self._timers.set(Timer.HELLO, now + self._policy.hello_timeout)
+        elif self.phase is Phase.AUTH and self._authenticated:
+            self._await_ready(now)
+
+    # -- steps: the session ---------------------------------------------------------------------------------------
+
+    def _session_is_live(self, live: LiveSession, envelope: dict[str, Any]) -> None:
+        self.phase = Phase.READY
+        self._timers.stop(Timer.READY)
+        sequence = payloads.sequence_of(envelope)
+        if sequence is not None:
+            live.settlement.receive_settled(sequence)
+
+    def _note_gap(self, live: LiveSession, sequence: int) -> None:
+        if self.phase is Phase.AUTH:
+            self._missing += max(0, sequence - live.settlement.received - 1)
+
+    def _dispatch(self, kind: str, envelope: dict[str, Any], sequence: int | None, live: LiveSession) -> Dispatch:
+        id = envelope.get("id")
+        redelivered = live.restored and self.phase is Phase.AUTH
+        return Dispatch(
+            kind,
+            envelope.get("d"),
+            id if type(id) is str else None,
+            sequence,
+            self._shard,
+            redelivered,
+            envelope,
+            live.id,
+        )
+
+    def _own_dispatch(self, kind: str, envelope: dict[str, Any], live: LiveSession) -> Dispatch:
+        return self._dispatch(kind, envelope, payloads.sequence_of(envelope), live)
+
+    # -- steps: the end -------------------------------------------------------------------------------------------
+
+    def _leave(self, ending: Ending, reason: str, *, refused: bool = False) -> None:
+        """We go, and may come back: with the leave code, which keeps the session."""
+        if self._policy.leave_code is None:
+            self._link.abort()
+        else:
+            self._link.close(self._policy.leave_code, reason)
+        self._end(ending, refused)
+
+    def _die(self, failure: Failure) -> None:
+        self._link.abort()
+        self._end(Ending(Verdict.RESUME, self.phase, failure=failure), False)
+
+    def _end(self, ending: Ending, refused: bool) -> None:
+        ending.identify_refused = refused and ending.phase is Phase.AUTH and self._authenticated and not self.resuming
+        self.ending = ending
+        self._timers.clear()
+
+    def _malformed(self, what: str, message: str | bytes) -> None:
+        text = message if isinstance(message, str) else message.decode("utf-8", "replace")
+        self._count["malformed"] += 1
+        self._emit(Malformed(self._shard, what, text.replace(self._token.value, "[token]")[:200]))

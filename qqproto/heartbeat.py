@@ -1,0 +1,119 @@
+"""When to send a heartbeat, and when a link that answers none is dead."""
+
+from __future__ import annotations
+
+import enum
+
+from qqproto.policy import Policy
+from qqproto.timers import Timers
+
+
+class Beat(enum.Enum):
+    """What is due."""
+
+    HEARTBEAT = "heartbeat"
+    PROBE = "probe"
+    """Silence: send a ping and a heartbeat, and see whether anything comes."""
+    SILENT = "silent"
+    """Dead: nothing came, not one byte."""
+    UNACKNOWLEDGED = "unacknowledged"
+    """Dead: bytes come, but no heartbeat is acknowledged."""
+
+
+class Heartbeat:
+    """The heartbeats of one connection.
+
+    Liveness is never the absence of events: it is judged only while a heartbeat is unacknowledged, by bytes (silence)
+    and by ACKs. Any ACK clears it. Deadlines are armed when a heartbeat goes out and looked at again when they are due,
+    so that a byte costs one assignment.
+    """
+
+    __slots__ = ("_interval", "_judged_from", "_paused", "_period", "_policy", "_timers", "_unacked_since", "acked_at",
+                 "latency", "received_at", "sent_at")  # fmt: skip
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self._timers: Timers[Beat] = Timers()
+        self._interval = 0.0
+        self._period = 0.0
+        self._unacked_since: float | None = None
+        self._judged_from = 0.0
+        self._paused = False
+        self.sent_at: float | None = None
+        self.received_at: float | None = None
+        self.acked_at: float | None = None
+        self.latency: float | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether Hello has come."""
+        return self._period > 0.0
+
+    def begin(self, interval: float, now: float, random: float) -> None:
+        """Hello came: the first heartbeat is due at a random moment of the first period.
+
+        The margin keeps two heartbeats from ever being further apart than the interval, also with a driver that wakes
+        a little late.
+        """
+        self._interval = interval
+        self._period = interval - max(0.05 * interval, min(1.0, interval / 4))
+        self._timers.set(Beat.HEARTBEAT, now + random * self._period)
+
+    def sent(self, now: float) -> None:
+        """A heartbeat went out, for whatever reason; the next one is counted from it."""
+        self.sent_at = now
+        self._timers.set(Beat.HEARTBEAT, now + self._period)
+        if self._unacked_since is None:
+            self._unacked_since = now
+            self._judge_from(now)
+
+    def acknowledged(self, now: float) -> None:
+        """Op 11 came."""
+        self.acked_at = now
+        if self._unacked_since is not None:
+            self.latency = now - self._unacked_since
+            self._unacked_since = None
+            self._timers.stop(Beat.PROBE, Beat.SILENT, Beat.UNACKNOWLEDGED)
+
+    def start_anew(self, now: float) -> None:
+        """We were stalled, or did not read: what was not heard meanwhile says nothing."""
+        if self._unacked_since is not None:
+            self._judge_from(now)
+
+    def pause(self) -> None:
+        """Nothing is read from now on, so that nothing can be heard."""
+        self._paused = True
+        self._timers.stop(Beat.PROBE, Beat.SILENT, Beat.UNACKNOWLEDGED)
+
+    def resume(self, now: float) -> None:
+        """Reading goes on."""
+        self._paused = False
+        self.start_anew(now)
+
+    def next_timer(self) -> float | None:
+        return self._timers.next()
+
+    def due(self, now: float) -> Beat | None:
+        """The next thing that is due, None if nothing is. Call until it says None."""
+        while (beat := self._timers.pop_due(now)) is not None:
+            if beat is Beat.PROBE and self._later(beat, self._policy.probe_after, now):
+                continue
+            if beat is Beat.SILENT and self._later(beat, self._policy.dead_after, now):
+                continue
+            return beat
+        return None
+
+    def _judge_from(self, now: float) -> None:
+        self._judged_from = now
+        if not self._paused:
+            self._timers.set(Beat.PROBE, now + self._policy.probe_after)
+            self._timers.set(Beat.SILENT, now + self._policy.dead_after)
+            self._timers.set(Beat.UNACKNOWLEDGED, now + max(2 * self._interval, self._policy.dead_after))
+
+    def _later(self, beat: Beat, span: float, now: float) -> bool:
+        """Whether a byte has come since the deadline was armed; it is then armed again."""
+        due = max(self.received_at or self._judged_from, self._judged_from) + span
+        if due <= now:
+            return False
+        self._timers.set(beat, due)
+        return True

@@ -1,0 +1,67 @@
+"""The one queue of the outermost machine, with its ids and its counters; the machines inside append to it."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable
+from typing import TypeAlias
+
+from qqproto.actions import (
+    Abort,
+    Cancel,
+    CloseConnection,
+    FetchGateway,
+    FetchToken,
+    OpenConnection,
+    ReserveIdentify,
+    ShardAction,
+)
+from qqproto.errors import LocalProtocolError
+from qqproto.events import Dispatch, Event
+
+Output: TypeAlias = ShardAction | Event
+
+
+class Outbox:
+    """Actions and events in the order in which they came to be."""
+
+    __slots__ = ("_issued", "_settle", "counters", "queue")
+
+    def __init__(self, settle: Callable[[Dispatch], None] | None) -> None:
+        """``settle`` is called with each dispatch as it is handed out; None if handing out does not settle."""
+        self.queue: deque[Output] = deque()
+        self.counters: Counter[str] = Counter()
+        self._settle = settle
+        self._issued = 0
+
+    def next(self) -> Output | None:
+        """Take out the oldest output, None if there is none."""
+        if not self.queue:
+            return None
+        output = self.queue.popleft()
+        if type(output) is Dispatch and self._settle is not None:
+            self._settle(output)
+        return output
+
+    def new_id(self) -> int:
+        self._issued += 1
+        return self._issued
+
+    def stale(self, id: int) -> None:
+        """An input named an id that is not in force: counted if it is over, misuse if it was never issued."""
+        if not 1 <= id <= self._issued:
+            raise LocalProtocolError(f"id {id} was never issued by this machine")
+        self.counters["stale_inputs"] += 1
+
+    def withdraw(self) -> set[int]:
+        """Take back all that was not handed out yet, but for the endings of what was begun; the ids begun by it."""
+        begun: set[int] = set()
+        kept: list[Output] = []
+        for output in self.queue:
+            if isinstance(output, (FetchToken, FetchGateway, ReserveIdentify, OpenConnection)):
+                begun.add(output.id)
+            elif isinstance(output, (Abort, Cancel, CloseConnection)) and output.id not in begun:
+                kept.append(output)
+        self.queue.clear()
+        self.queue.extend(kept)
+        return begun

@@ -31,7 +31,7 @@ test-all: lint types ## lint, types, and every test on each installed CPython fr
 lint: $(VENV)/.dev ## ruff and the import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 
 types: $(VENV)/.dev ## mypy, strict, over everything
 	$(BIN)/mypy

@@ -16,7 +16,7 @@ html_theme = "furo"
 html_title = "qqproto"
 html_copy_source = False
 
-autodoc_default_options = {"members": True, "undoc-members": True, "member-order": "bysource"}
+autodoc_default_options = {"members": True, "member-order": "bysource"}
 autodoc_preserve_defaults = True
 autodoc_typehints_format = "short"
 autodoc_type_aliases = {name: f"qqproto.{name}" for name in ("Event", "Question", "ShardAction", "AccountAction")}

@@ -45,4 +45,4 @@ def installed() -> list[str]:
 @nox.session(python=installed())
 def tests(session: nox.Session) -> None:
     session.install("--editable", ".[asyncio,cli,dev]")
-    session.run("pytest", "--doctest-modules", "qqproto", "transports", "tests", *session.posargs)
+    session.run("pytest", *(session.posargs or ["--doctest-modules", "qqproto", "transports", "tests"]))

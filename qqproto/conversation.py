@@ -218,7 +218,6 @@ class Conversation:
     def reading_paused(self, now: float) -> None:
         """The host reads nothing from now on: silence says nothing. Heartbeats go on."""
         self._paused = True
-        self._timers.stop(Timer.HELLO, Timer.READY)
         self.heartbeat.pause()
 
     def reading_resumed(self, now: float) -> None:
@@ -306,8 +305,6 @@ class Conversation:
         self.phase = Phase.AUTH
         self._timers.stop(Timer.HELLO)
         self.heartbeat.begin(min(interval, policy.max_interval), now, self._random())
-        if self._paused:
-            self.heartbeat.pause()
         if self.live is not None:
             self._resume(self.live, now)
         else:
@@ -364,6 +361,7 @@ class Conversation:
         self._session_is_live(live, envelope)
         dispatch = self._own_dispatch("RESUMED", envelope, live)
         restored, live.restored = live.restored, False
+        live.busy = False
         self._emit(Resumed(self._shard, live.id, live.user, dispatch, self._replayed, self._missing, restored))
 
     def _on_invalid_session(self, resumable: bool, now: float) -> None:
@@ -392,7 +390,6 @@ class Conversation:
 
     def _resume(self, live: LiveSession, now: float) -> None:
         self._count["resumes"] += 1
-        live.busy = False
         sequence = live.settlement.received
         self._authenticate(
             payloads.resume(token=authorization(self._token), session_id=live.id, sequence=sequence), now
@@ -404,7 +401,7 @@ class Conversation:
         self._await_ready(now)
 
     def _await_ready(self, now: float) -> None:
-        if not self._paused and self._refused_resumably is None:
+        if self._refused_resumably is None:
             self._timers.set(Timer.READY, now + self._policy.ready_timeout)
 
     def _send_heartbeat(self, now: float) -> None:
@@ -418,6 +415,8 @@ class Conversation:
     def _on_timer(self, timer: Timer, now: float) -> None:
         if timer is Timer.SLOT:
             self._identify(now)
+        elif self._paused and timer in (Timer.HELLO, Timer.READY):
+            self._start_anew(now)
         elif timer is Timer.CAUSE:
             ending = Ending(Verdict.IDENTIFY, self.phase)
             self._leave(ending, "invalid session", refused=True)
@@ -449,8 +448,7 @@ class Conversation:
             return
         self.lag = max(self.lag, seconds)
         self._emit(LoopLag(self._shard, seconds))
-        if not self._paused:
-            self._start_anew(now)
+        self._start_anew(now)
         if self.heartbeat.running:
             self.heartbeat.start_anew(now)
             self._probe(now)

@@ -141,7 +141,7 @@ class Recovery:
             plan.stop = Stop(StopReason.TOKEN_REFUSED, True, _TOKEN_HINT)
 
     def _judge_resume(self, plan: Plan, ending: Ending, resuming: bool) -> None:
-        if resuming and ending.phase is Phase.AUTH and plan.verdict is Verdict.RESUME and not ending.planned:
+        if resuming and ending.phase is Phase.AUTH and plan.verdict is Verdict.RESUME:
             self._resumes_died += 1
             plan.drop_session = self._resumes_died >= self._policy.resume_attempts
 

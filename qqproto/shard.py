@@ -100,7 +100,7 @@ class Shard:
         self._reading_paused = False
         self._live: LiveSession | None = None
         if session is not None and session.fits(config) and session_age <= policy.saved_session_life:
-            self._live = LiveSession.restore(session, since=-session_age)
+            self._live = LiveSession.restore(session, since=-session_age)  # start() adds its ``now``
         self.stopped: Stopped | None = None
 
     # -- facts ----------------------------------------------------------------------------------------------------
@@ -154,6 +154,8 @@ class Shard:
         """Begin; starting is the same road as reconnecting. Then drain :meth:`next_output`."""
         if self._phase is not Phase.IDLE:
             raise LocalProtocolError("start() was called before, or the shard has ended")
+        if self._live is not None:
+            self._live.since += now
         self._timers.set(Timer.GRACE, now + self._policy.offline_grace)
         self._begin(now)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -38,8 +37,10 @@ def heartbeat_interval(data: Any) -> float | None:
     value = data.get("heartbeat_interval") if isinstance(data, dict) else None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    seconds = value / 1000.0 if abs(value) < 1e300 else math.inf
-    return None if math.isnan(seconds) else seconds
+    if value != value:  # NaN
+        return None
+    # Brought into range first: an integer of four hundred digits is legal JSON, and no float.
+    return max(-1.0, min(value, 1e12)) / 1000.0
 
 
 def sequence_of(message: dict[str, Any]) -> int | None:

@@ -158,12 +158,13 @@ _NO_CLOSE_FRAME = (None, 1005, 1006)
 def row_of(code: int) -> CloseCode:
     """The table's row for ``code``, or what an unknown one is taken for.
 
-    "Others: identify" (error.html) for unknown codes of the platform's range; anything else is the transport's.
+    "Others: identify" (error.html) for unknown codes of the platform's range, and for numbers above it, such as the
+    9001 and 9005 that botgo uses inside and other SDKs copied; anything else is the transport's.
     """
     known = CLOSE_CODES.get(code)
     if known is not None:
         return known
-    if 4000 <= code <= 4999:
+    if code >= 4000:
         return CloseCode(code, "unknown code of the platform", Verdict.IDENTIFY, f"{_OFFICIAL}: others identify")
     return CloseCode(code, "closed by the transport", Verdict.RESUME, "RFC 6455 §7.4")
 

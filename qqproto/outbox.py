@@ -54,7 +54,10 @@ class Outbox:
         self.counters["stale_inputs"] += 1
 
     def withdraw(self) -> set[int]:
-        """Take back all that was not handed out yet, but for the endings of what was begun; the ids begun by it."""
+        """Take back all that was not handed out yet, but for the endings of what was begun before.
+
+        Returns the ids of what the driver was never asked to begin.
+        """
         begun: set[int] = set()
         kept: list[Output] = []
         for output in self.queue:

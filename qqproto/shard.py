@@ -178,7 +178,8 @@ class Shard:
             self._attempt_failed(value, now)
         elif isinstance(value, Token):
             self._on_token(value, now)
-        elif isinstance(value, GatewayInfo):
+        else:
+            assert isinstance(value, GatewayInfo)
             self._on_gateway(value, now)
 
     def connection_opened(self, id: int, now: float) -> None:
@@ -209,11 +210,12 @@ class Shard:
         elif self._phase is Phase.CLOSING:
             if not data:
                 self._emit(Abort(id))
-                self._stop(Stop(StopReason.CLOSED, False, "closed by the application"), now)
-        elif isinstance(link, QQGatewayConnection):
+                self._closed(now)
+        else:
+            assert isinstance(link, QQGatewayConnection)
             mark = len(self._outbox.queue)
             link.receive_data(data, now)
-            self._after_link(now, mark)
+            self._after_link(link, now, mark)
 
     def receive_message(self, id: int, message: str | bytes, now: float) -> None:
         """Framing TEXT: a message came; binary is UTF-8 JSON. Then drain :meth:`next_output`."""
@@ -221,10 +223,11 @@ class Shard:
         link = self._link
         if id != self._connection or link is None:
             self._outbox.stale(id)
-        elif isinstance(link, Conversation) and self._phase is not Phase.CLOSING:
+        elif self._phase is not Phase.CLOSING:
+            assert isinstance(link, Conversation)
             mark = len(self._outbox.queue)
             link.receive_message(message, now)
-            self._after_link(now, mark)
+            self._after_link(link, now, mark)
 
     def connection_closed(self, id: int, code: int | None, reason: str, now: float) -> None:
         """Framing TEXT: a close frame came, with ``code``; a close of the client's own making is ``connection_lost``.
@@ -236,11 +239,11 @@ class Shard:
         if id != self._connection or not isinstance(link, Conversation):
             self._outbox.stale(id)
         elif self._phase is Phase.CLOSING:
-            self._stop(Stop(StopReason.CLOSED, False, "closed by the application"), now)
+            self._closed(now)
         else:
             mark = len(self._outbox.queue)
             link.connection_closed(code, reason, now)
-            self._after_link(now, mark)
+            self._after_link(link, now, mark)
 
     def connection_lost(self, id: int, failure: Failure, now: float) -> None:
         """The dial failed, or the stream is gone. Then drain :meth:`next_output`."""
@@ -248,7 +251,7 @@ class Shard:
         if id != self._connection:
             self._outbox.stale(id)
         elif self._phase is Phase.CLOSING:
-            self._stop(Stop(StopReason.CLOSED, False, "closed by the application"), now)
+            self._closed(now)
         elif link is None:
             self._notice_lag(now)
             self._connection = None
@@ -257,7 +260,7 @@ class Shard:
         else:
             mark = len(self._outbox.queue)
             link.connection_lost(failure, now)
-            self._after_link(now, mark)
+            self._after_link(link, now, mark)
 
     def reading_paused(self, now: float) -> None:
         """The host reads nothing from now on, on this connection and the next: silence says nothing."""
@@ -274,10 +277,11 @@ class Shard:
     def handle_timer(self, now: float) -> None:
         """A deadline may have passed; calls that come too early do no harm. Then drain :meth:`next_output`."""
         self._notice_lag(now)
-        if self._link is not None and self._phase not in _OVER:
+        link = self._link
+        if link is not None and self._phase not in _OVER:
             mark = len(self._outbox.queue)
-            self._link.handle_timer(now)
-            self._after_link(now, mark)
+            link.handle_timer(now)
+            self._after_link(link, now, mark)
         while (timer := self._timers.pop_due(now)) is not None:
             self._on_timer(timer, now)
 
@@ -297,19 +301,18 @@ class Shard:
         """
         if self._phase in _OVER:
             return
-        begun = self._outbox.withdraw()
-        closing = Stop(StopReason.CLOSED, False, "closed by the application")
+        withdrawn = self._outbox.withdraw()
         link, connection = self._link, self._connection
         self._timers.clear()
         if not keep_session:
             self._live = None
         if link is None or connection is None:
-            self._drop_attempt(begun)
-            self._stop(closing, now)
+            self._call_off(withdrawn)
+            self._closed(now)
             return
         _conversation(link).say_goodbye(keep_session=keep_session)
         if keep_session and self._policy.leave_code is None:
-            self._stop(closing, now)
+            self._closed(now)
             return
         self._session_up = self._online = False
         self._enter(Phase.CLOSING, now)
@@ -319,10 +322,7 @@ class Shard:
         """The host has a bug and cannot go on: drop everything and say ``Stopped``. Then drain :meth:`next_output`."""
         if self._phase is Phase.ENDED:
             return
-        if self._link is not None and self._connection is not None and not self._link.ended:
-            self._emit(Abort(self._connection, self._policy.leave_code))
-        else:
-            self._drop_attempt(set())
+        self._call_off(set())
         self._stop(Stop(StopReason.HOST_FAILURE, True, message), now)
 
     # -- outputs --------------------------------------------------------------------------------------------------
@@ -344,20 +344,20 @@ class Shard:
 
     def _begin(self, now: float) -> None:
         self._enter(Phase.HTTP, now)
-        deadline = self._ask(now, for_token=True)
-        self._emit(FetchToken(self._question or 0, deadline, self._rejected))
+        id, deadline = self._new_question(now, for_token=True)
+        self._emit(FetchToken(id, deadline, self._rejected))
 
-    def _ask(self, now: float, *, for_token: bool) -> float:
+    def _new_question(self, now: float, *, for_token: bool) -> tuple[int, float]:
         deadline = now + self._policy.http_timeout
-        self._question = self._outbox.new_id()
+        self._question = id = self._outbox.new_id()
         self._asked_for_token = for_token
         self._timers.set(Timer.QUESTION, deadline)
-        return deadline
+        return id, deadline
 
     def _on_token(self, token: Token, now: float) -> None:
         self._token = token
-        deadline = self._ask(now, for_token=False)
-        self._emit(FetchGateway(self._question or 0, deadline, fresh=self._live is None))
+        id, deadline = self._new_question(now, for_token=False)
+        self._emit(FetchGateway(id, deadline, fresh=self._live is None))
 
     def _on_gateway(self, info: GatewayInfo, now: float) -> None:
         if not usable_gateway_url(info.url):
@@ -418,13 +418,10 @@ class Shard:
             raise LocalProtocolError(f"question {id} asks for an IdentifySlot, not a {type(value).__name__}")
         mark = len(self._outbox.queue)
         link.answer(id, value, now)
-        self._after_link(now, mark)
+        self._after_link(link, now, mark)
 
-    def _after_link(self, now: float, mark: int) -> None:
+    def _after_link(self, link: QQGatewayConnection | Conversation, now: float, mark: int) -> None:
         """Draw the consequences of what the connection has just said; its outputs begin at ``mark``."""
-        link = self._link
-        if link is None:
-            return
         conversation = _conversation(link)
         self._live = conversation.live
         if not self._online:
@@ -512,12 +509,16 @@ class Shard:
         if plan.conflict is not None:
             self._emit(ConflictSuspected(self._index, plan.conflict))
 
-    def _drop_attempt(self, begun: set[int]) -> None:
-        """Call off the question or the dial under way, unless the driver has not even been asked (``begun``)."""
-        if self._question is not None and self._question not in begun:
+    def _call_off(self, withdrawn: set[int]) -> None:
+        """Call off the question, the dial or the connection under way, unless the driver was never asked for it."""
+        if self._question is not None and self._question not in withdrawn:
             self._emit(Cancel(self._question))
-        if self._connection is not None and self._connection not in begun:
-            self._emit(Abort(self._connection))
+        if self._connection is not None and self._connection not in withdrawn:
+            self._emit(Abort(self._connection, self._policy.leave_code))
+        self._question = self._connection = None
+
+    def _closed(self, now: float) -> None:
+        self._stop(Stop(StopReason.CLOSED, False, "closed by the application"), now)
 
     def _stop(self, stop: Stop, now: float, *, code: int | None = None, failure: Failure | None = None) -> None:
         self._timers.clear()
@@ -538,17 +539,14 @@ class Shard:
             self._online = False
             self._emit(Offline(self._index, self._last_disconnect))
         elif timer is Timer.GOODBYE:
-            if self._connection is not None:
-                self._emit(Abort(self._connection, self._policy.leave_code))
-            self._stop(Stop(StopReason.CLOSED, False, "closed by the application"), now)
+            self._call_off(set())
+            self._closed(now)
         elif timer is Timer.QUESTION:
-            question, self._question = self._question or 0, None
-            self._emit(Cancel(question))
+            self._call_off(set())
             wanted = "an access token" if self._asked_for_token else "the gateway's address"
             self._attempt_failed(Failure(FailureKind.TIMEOUT, f"no answer to the request for {wanted}"), now)
         else:
-            connection, self._connection = self._connection or 0, None
-            self._emit(Abort(connection, self._policy.leave_code))
+            self._call_off(set())
             self._attempt_failed(Failure(FailureKind.TIMEOUT, "the connection could not be opened in time"), now)
 
     def _notice_lag(self, now: float) -> None:

@@ -38,6 +38,7 @@ from qqproto.events import (
     Stopped,
 )
 from qqproto.failures import Failure, FailureKind
+from qqproto.narrator import Narrator
 from qqproto.pacing import IdentifySlot
 from qqproto.policy import Policy
 from qqproto.protocol.close_codes import Phase, StopReason, Verdict, classify
@@ -78,6 +79,7 @@ __all__ = [
     "LocalProtocolError",
     "LoopLag",
     "Malformed",
+    "Narrator",
     "Offline",
     "Online",
     "OpenConnection",

@@ -168,6 +168,29 @@ def test_a_server_that_answers_a_resume_with_ready_has_begun_a_new_session() -> 
     assert talk.machine.session.received == 1
 
 
+def test_ready_and_resumed_without_a_sequence_are_accepted() -> None:
+    talk = Talk()
+    talk.say(hello())
+    talk.allow_identify()
+    talk.say(message(0, t="READY", d={"session_id": "S"}))
+    assert talk.only(Ready).dispatch.sequence is None
+    talk = Talk(SESSION)
+    talk.say(hello(), message(0, t="RESUMED", d=""))
+    assert talk.only(Resumed).missing == 0
+    assert talk.machine.session is not None
+    assert talk.machine.session.received == 41
+
+
+def test_a_replay_that_goes_on_after_op_9_does_not_postpone_the_end() -> None:
+    talk = Talk(SESSION)
+    talk.say(hello(), message(9, d=False))
+    talk.run(4.0)
+    talk.say(dispatch(42))
+    assert talk.only(Dispatch).sequence == 42
+    talk.run(1.0)
+    assert talk.machine.verdict is Verdict.IDENTIFY
+
+
 def test_dispatches_of_any_type_are_handed_out_with_their_envelope() -> None:
     talk = Talk()
     talk.up()

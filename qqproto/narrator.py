@@ -1,0 +1,145 @@
+"""What the drivers log: one line an event for people, repeats collapsed, with stable fields for machines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from qqproto.events import (
+    ConfigurationError,
+    ConflictSuspected,
+    Disconnected,
+    Dispatch,
+    Event,
+    IdentifyBudgetLow,
+    LoopLag,
+    Malformed,
+    Offline,
+    Online,
+    Ready,
+    Resumed,
+    Stopped,
+)
+from qqproto.protocol.close_codes import StopReason
+
+Line: TypeAlias = tuple[int, str, dict[str, Any]]
+"""A level of :mod:`logging` as a number, the text, and the record's ``extra``."""
+
+_DEBUG, _INFO, _WARNING, _ERROR = 10, 20, 30, 40
+_DOUBLING_UNTIL = 64
+_THEN_EVERY = 3600.0
+
+
+@dataclass(slots=True)
+class _Repeats:
+    """Of many alike the first, second, fourth … is told, and after the 64th one an hour."""
+
+    told_at: float = 0.0
+
+    def tells(self, count: int, now: float) -> bool:
+        doubling = count <= _DOUBLING_UNTIL and count & (count - 1) == 0
+        if not doubling and (count < _DOUBLING_UNTIL or now - self.told_at < _THEN_EVERY):
+            return False
+        self.told_at = now
+        return True
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What was told of one shard."""
+
+    disconnects: _Repeats = field(default_factory=_Repeats)
+    malformed: _Repeats = field(default_factory=_Repeats)
+    malformed_count: int = 0
+    lags: _Repeats = field(default_factory=_Repeats)
+    lag_count: int = 0
+    quiet: bool = False
+    """The last end of a connection was not told above DEBUG, so its mending is not either."""
+
+
+class Narrator:
+    """Turns events into log lines; pure, so that hosts with loggers of their own can use it too.
+
+    A rotation is one DEBUG line. An outage is told when it begins, ever more rarely while it lasts, and when it ends.
+    It never makes a line of a dispatch. One narrator serves all shards of a bot.
+    """
+
+    def __init__(self) -> None:
+        self._shards: dict[int, _Memory] = {}
+
+    def line(self, event: Event, now: float) -> Line | None:
+        """The line for ``event``, None if it is not worth one (now). ``extra``'s keys begin with ``qq_``."""
+        memory = self._shards.setdefault(event.shard, _Memory())
+        match event:
+            case Dispatch():
+                return None
+            case Ready(session_id=session, user=user):
+                level = _DEBUG if memory.quiet else _INFO
+                return _line(level, event, f"ready as {user.username or user.id}", qq_session=session)
+            case Resumed(session_id=session, replayed=replayed, missing=missing):
+                text = f"resumed, {replayed} replayed" + (f", {missing} missing" if missing else "")
+                fields = {"qq_session": session, "qq_replayed": replayed, "qq_missing": missing}
+                if memory.quiet and not missing:
+                    return None
+                return _line(_WARNING if missing else _INFO, event, text, **fields)
+            case Disconnected():
+                return self._disconnected(event, memory, now)
+            case Online(away=away):
+                return None if away is None else _line(_INFO, event, f"online again after {away:.0f} s", qq_away=away)
+            case Offline(cause=cause):
+                why = f": {_why(cause)}" if cause else ""
+                return _line(_WARNING, event, f"offline{why}")
+            case Malformed(what=what):
+                memory.malformed_count += 1
+                count = memory.malformed_count
+                if not memory.malformed.tells(count, now):
+                    return None
+                return _line(_WARNING, event, f"the server sent {what} ({count} so far)", qq_count=count)
+            case LoopLag(seconds=seconds):
+                memory.lag_count += 1
+                count = memory.lag_count
+                if not memory.lags.tells(count, now):
+                    return None
+                text = f"this process was {seconds:.1f} s late ({count} times so far): blocked, or suspended"
+                return _line(_WARNING, event, text, qq_lag=seconds, qq_count=count)
+            case IdentifyBudgetLow(remaining=remaining, total=total, reset_after=after):
+                text = f"{remaining} of {total} session starts left, refilled in {after:.0f} s"
+                return _line(_WARNING, event, text, qq_remaining=remaining, qq_total=total)
+            case ConflictSuspected(hint=hint):
+                return _line(_ERROR, event, hint)
+            case ConfigurationError(hint=hint, code=code):
+                return _line(_ERROR, event, f"{hint}; tried again every few minutes", qq_code=code)
+            case Stopped(reason=reason, hint=hint, code=code):
+                level = _INFO if reason is StopReason.CLOSED else _ERROR
+                return _line(level, event, f"stopped: {hint}", qq_reason=reason.value, qq_code=code)
+
+    def _disconnected(self, event: Disconnected, memory: _Memory, now: float) -> Line | None:
+        fields = {
+            "qq_code": event.code,
+            "qq_verdict": event.verdict.value,
+            "qq_phase": event.phase.value,
+            "qq_attempt": event.attempt,
+            "qq_retry_in": event.retry_in,
+            "qq_planned": event.planned,
+        }
+        if event.planned and event.attempt == 0:
+            memory.quiet = True
+            return _line(_DEBUG, event, "rotation asked for by the server", **fields)
+        memory.quiet = not memory.disconnects.tells(max(event.attempt, 1), now)
+        if memory.quiet:
+            return None
+        text = f"disconnected in phase {event.phase.value}: {_why(event)}"
+        if event.retry_in is not None:
+            text += f"; attempt {event.attempt}, next in {event.retry_in:.1f} s ({event.verdict.value})"
+        return _line(_WARNING, event, text, **fields)
+
+
+def _why(event: Disconnected) -> str:
+    if event.code is not None:
+        return f"closed with {event.code}" + (f" ({event.reason})" if event.reason else "")
+    return str(event.failure) if event.failure is not None else event.reason or "we left"
+
+
+def _line(level: int, event: Event, text: str, **fields: Any) -> Line:
+    extra = {"qq_event": type(event).__name__, "qq_shard": event.shard, **fields}
+    return level, f"shard {event.shard}: {text}", extra

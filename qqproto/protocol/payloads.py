@@ -10,7 +10,8 @@ from qqproto.protocol.opcodes import Opcode
 
 
 def _encode(message: dict[str, Any]) -> str:
-    return json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+    # Pure ASCII: JSON may bring half of a surrogate pair, in a session id say, and UTF-8 could not carry it back.
+    return json.dumps(message, separators=(",", ":"))
 
 
 def identify(*, token: str, intents: int, shard: tuple[int, int], properties: Mapping[str, str]) -> str:
@@ -63,4 +64,5 @@ def ready_of(data: Any) -> tuple[str, str, str] | None:
     if not isinstance(user, dict):
         user = {}
     user_id, name = user.get("id"), user.get("username")
-    return session_id, str(user_id) if user_id is not None else "", name if isinstance(name, str) else ""
+    known = type(user_id) in (str, int)
+    return session_id, str(user_id) if known else "", name if isinstance(name, str) else ""

@@ -143,6 +143,8 @@ SHORT_TOKEN_LIFE = 60.0
 LONGEST_TOKEN_LIFE = 7200.0
 """The longest life the platform gives (access-token.html)."""
 
+_LARGEST_COUNT = 1 << 53
+
 
 def error_row(code: int) -> RestError:
     """The table's row for ``code``; an unknown code is a configuration error: told, and retried slowly."""
@@ -219,6 +221,8 @@ def usable_gateway_url(url: str) -> bool:
         return False
     try:
         parts = urlsplit(url)
+        # As the Host header will be encoded: an empty or an endless label fails here and not in the handshake.
+        parts.netloc.rpartition("@")[2].encode("idna")
         return parts.scheme in ("ws", "wss") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
@@ -272,10 +276,11 @@ def _token_life(value: Any) -> float:
         seconds = float(value) if isinstance(value, (str, int, float)) and not isinstance(value, bool) else 0.0
     except (ValueError, OverflowError):
         seconds = 0.0
-    if not math.isfinite(seconds) or seconds <= 0:
+    if not math.isfinite(seconds) or seconds < 1.0:
         return SHORT_TOKEN_LIFE
     return min(seconds, LONGEST_TOKEN_LIFE)
 
 
 def _count(value: Any) -> int | None:
-    return value if type(value) is int and value >= 0 else None
+    """A count; brought into a range that floats can reckon with, as an integer of four hundred digits is legal JSON."""
+    return min(value, _LARGEST_COUNT) if type(value) is int and value >= 0 else None

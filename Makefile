@@ -36,6 +36,9 @@ lint: $(VENV)/.dev ## ruff and the import contracts
 types: $(VENV)/.dev ## mypy, strict, over everything
 	$(BIN)/mypy
 
+bench: $(VENV)/.dev ## speed against named peers, as ratios within one run (ARGS=--help)
+	@$(BIN)/python -m benchmarks $(ARGS)
+
 docs: $(VENV)/.docs ## the documentation, warnings as errors, into docs/_build
 	$(BIN)/sphinx-build -W --keep-going -n -q docs docs/_build
 	@echo "open docs/_build/index.html"

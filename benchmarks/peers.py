@@ -1,0 +1,152 @@
+"""Who is measured: each takes chunks of bytes and ends with every dispatch decoded."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from aiohttp._websocket.reader import WebSocketDataQueue, WebSocketReader
+from aiohttp.base_protocol import BaseProtocol
+from websockets.client import ClientProtocol
+from websockets.frames import Frame
+from websockets.protocol import OPEN
+from websockets.uri import parse_uri
+from wsproto import WSConnection
+from wsproto.connection import Connection, ConnectionType
+from wsproto.events import AcceptConnection, TextMessage
+
+from benchmarks.work import frame
+from qqproto import (
+    Dispatch,
+    FetchGateway,
+    FetchToken,
+    GatewayInfo,
+    IdentifySlot,
+    OpenConnection,
+    ReserveIdentify,
+    SendData,
+    Shard,
+    ShardConfig,
+    Token,
+)
+
+Run = Callable[[Sequence[bytes]], int]
+"""Takes the chunks, returns how many dispatches came out."""
+
+
+def floor(frames: Sequence[bytes]) -> Run:
+    """``json.loads`` of the bare payloads: what nobody can be faster than with this decoder."""
+    payloads = [data[data.index(b"{") :] for data in frames]
+
+    def run(chunks: Sequence[bytes]) -> int:
+        return sum(1 for payload in payloads if json.loads(payload)["op"] == 0)
+
+    return run
+
+
+def aiohttp(frames: Sequence[bytes]) -> Run:
+    """aiohttp's compiled reader and ``json.loads``."""
+    loop = asyncio.new_event_loop()
+    queue = WebSocketDataQueue(BaseProtocol(loop), 1 << 29, loop=loop)
+    reader = WebSocketReader(queue, 16 << 20, compress=False, decode_text=True)
+
+    def run(chunks: Sequence[bytes]) -> int:
+        count = 0
+        for chunk in chunks:
+            reader.feed_data(chunk)
+            while queue._buffer:
+                message, _ = queue._buffer.popleft()
+                count += json.loads(message.data)["op"] == 0
+        return count
+
+    return run
+
+
+def websockets(frames: Sequence[bytes]) -> Run:
+    """websockets' sans-IO protocol and ``json.loads``."""
+    protocol = ClientProtocol(parse_uri("ws://localhost/"), state=OPEN, max_size=16 << 20)
+
+    def run(chunks: Sequence[bytes]) -> int:
+        count = 0
+        for chunk in chunks:
+            protocol.receive_data(chunk)
+            for event in protocol.events_received():
+                assert isinstance(event, Frame)
+                count += json.loads(bytes(event.data))["op"] == 0
+        return count
+
+    return run
+
+
+def wsproto(frames: Sequence[bytes]) -> Run:
+    """wsproto's public API and ``json.loads``."""
+    connection = Connection(ConnectionType.CLIENT)
+
+    def run(chunks: Sequence[bytes]) -> int:
+        count = 0
+        for chunk in chunks:
+            connection.receive_data(chunk)
+            for event in connection.events():
+                assert isinstance(event, TextMessage)
+                count += json.loads(event.data)["op"] == 0
+        return count
+
+    return run
+
+
+def qqproto(frames: Sequence[bytes]) -> Run:
+    """The whole of qqproto: a Shard that is live, from bytes to the Dispatch handed out, settled and counted."""
+    shard, connection = _live_shard()
+
+    def run(chunks: Sequence[bytes]) -> int:
+        count = 0
+        for chunk in chunks:
+            shard.receive_data(connection, chunk, 1.0)
+            while (output := shard.next_output()) is not None:
+                count += type(output) is Dispatch
+            shard.next_timer()
+        return count
+
+    return run
+
+
+PEERS: dict[str, Callable[[Sequence[bytes]], Run]] = {
+    "floor (json.loads alone)": floor,
+    "aiohttp + json.loads": aiohttp,
+    "websockets + json.loads": websockets,
+    "wsproto + json.loads": wsproto,
+    "qqproto": qqproto,
+}
+
+
+def _live_shard() -> tuple[Shard, int]:
+    """A shard in framing BYTES, taken through its handshake by a wsproto server."""
+    shard = Shard(ShardConfig("1", 1 << 25), random=lambda: 0.5)
+    server = WSConnection(ConnectionType.SERVER)
+    shard.start(0.0)
+    connection = 0
+    while True:
+        output = shard.next_output()
+        if isinstance(output, FetchToken):
+            shard.answer(output.id, Token("token"), 0.0)
+        elif isinstance(output, FetchGateway):
+            shard.answer(output.id, GatewayInfo("ws://localhost/"), 0.0)
+        elif isinstance(output, OpenConnection):
+            connection = output.id
+            shard.connection_opened(connection, 0.0)
+        elif isinstance(output, ReserveIdentify):
+            shard.answer(output.id, IdentifySlot(0.0), 0.0)
+        elif isinstance(output, SendData) and server.connection is None:
+            server.receive_data(output.data)
+            list(server.events())
+            hello = frame(b'{"op":10,"d":{"heartbeat_interval":41250}}')
+            shard.receive_data(connection, server.send(AcceptConnection()) + hello, 0.0)
+        elif isinstance(output, SendData):
+            ready: dict[str, Any] = {"session_id": "S", "user": {"id": "1", "username": "bot"}}
+            text = json.dumps({"op": 0, "s": 1, "t": "READY", "d": ready}).encode()
+            shard.receive_data(connection, frame(text), 0.0)
+        elif output is None:
+            assert shard.status(0.0).connected
+            return shard, connection

@@ -11,7 +11,7 @@ CANDIDATES = $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 
 # Tests that need no socket: the coverage of qqproto/ is measured on these alone.
 SANS_IO := $(wildcard tests/core tests/testing)
 
-.PHONY: help demo test test-all lint types docs clean
+.PHONY: help demo test test-all lint types bench docs clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets

@@ -13,14 +13,14 @@ class Settlement:
 
     __slots__ = ("_done", "_open", "received")
 
-    def __init__(self, received: int = 0) -> None:
-        self.received = received
-        self._open: dict[int, None] = {}
+    def __init__(self) -> None:
+        self.received = 0
+        self._open: set[int] = set()
         self._done: deque[int] = deque()
 
     def receive(self, sequence: int) -> None:
         """A dispatch with this sequence came and is not settled yet."""
-        self._open[sequence] = None
+        self._open.add(sequence)
         if sequence > self.received:
             self.received = sequence
 
@@ -37,7 +37,8 @@ class Settlement:
     def settled(self) -> int:
         """The highest sequence up to which everything that came is settled."""
         self._fold()
-        return next(iter(self._open), self.received + 1) - 1
+        # Not the first that came: one that fills a gap late is older than those before it.
+        return min(self._open, default=self.received + 1) - 1
 
     @property
     def unsettled(self) -> int:
@@ -47,4 +48,4 @@ class Settlement:
 
     def _fold(self) -> None:
         while self._done:
-            self._open.pop(self._done.popleft(), None)
+            self._open.discard(self._done.popleft())

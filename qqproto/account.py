@@ -78,7 +78,7 @@ class Account:
         """``asker`` wants to know; the answer names ``asker`` and ``question.id``. Then drain :meth:`next_output`."""
         key = (asker, question.id)
         if isinstance(question, ReserveIdentify):
-            at = self._pacer.reserve(now, self._policy.identify_slot_wait)
+            at = self._pacer.reserve(asker, now)
             self._answer(key, IdentifySlot(at))
         elif isinstance(question, FetchToken):
             if question.rejected is not None and self._token.refuse(question.rejected, now):

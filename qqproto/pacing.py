@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Hashable
 from dataclasses import dataclass
+
+_DAY = 86_400.0
 
 
 @dataclass(slots=True)
@@ -14,14 +17,19 @@ class IdentifySlot:
 
 
 class IdentifyPacer:
-    """At most ``max_concurrency`` Identifies in any window, and none beyond the day's budget."""
+    """At most ``max_concurrency`` Identifies in any window, and none beyond the day's budget.
 
-    __slots__ = ("_booked", "_max_concurrency", "_refill_at", "_remaining", "_total", "_window")
+    Each asker has one place in the queue, which it keeps until its time has passed: a shard that is told to come back
+    in two minutes finds its place when it does, and sixty-four of them do not race for each slot.
+    """
+
+    __slots__ = ("_booked", "_max_concurrency", "_places", "_refill_at", "_remaining", "_total", "_window")
 
     def __init__(self, window: float) -> None:
         self._window = window
         self._max_concurrency = 1
         self._booked: deque[float] = deque()
+        self._places: dict[Hashable, float] = {}
         self._total: int | None = None
         self._remaining: int | None = None
         self._refill_at: float | None = None
@@ -30,38 +38,39 @@ class IdentifyPacer:
         self, *, total: int | None, remaining: int | None, reset_after: float | None, max_concurrency: int, now: float
     ) -> None:
         """What ``/gateway/bot`` said: the budget left, when it is refilled, how many starts a window takes."""
+        if self._remaining == 0:
+            # Who was put off to the refill may come earlier, if the platform has changed its mind.
+            self._places.clear()
+            self._booked = deque(at for at in self._booked if at <= now)
+        waiting = sum(1 for at in self._places.values() if at > now)
         self._max_concurrency = max(1, max_concurrency)
-        self._total, self._remaining = total, remaining
+        self._total, self._remaining = total, None if remaining is None else max(0, remaining - waiting)
         self._refill_at = None if reset_after is None else now + reset_after
 
-    def reserve(self, now: float, horizon: float) -> float:
-        """From when one more Identify may be sent; booked if that is at most ``horizon`` seconds away."""
+    def reserve(self, asker: Hashable, now: float) -> float:
+        """From when ``asker`` may send an Identify; the same as before if that time is still to come."""
+        place = self._places.get(asker)
+        if place is not None and place >= now:
+            return place
+        self._places = {other: at for other, at in self._places.items() if at >= now}
+        if self._refill_at is not None and now >= self._refill_at:
+            self._remaining, self._refill_at = self._total, None
         at = max(now, self._window_opens(now))
-        if self._spent(at):
-            # Without a refill time the budget is asked for again by the next fetch of the gateway information.
-            at = max(at, self._refill_at if self._refill_at is not None else now + horizon * 2)
-        if at - now <= horizon:
-            self._book(at)
-        return at
-
-    def _book(self, at: float) -> None:
+        if self._remaining == 0:
+            # Without a time of its own the refill is at most a day away; the next fetch will know better.
+            at = max(at, self._refill_at if self._refill_at is not None else now + _DAY)
+        elif self._remaining is not None:
+            self._remaining -= 1
+        self._places[asker] = at
         self._booked.append(at)
         while len(self._booked) > self._max_concurrency:
             self._booked.popleft()
-        if self._refill_at is not None and at >= self._refill_at:
-            self._remaining, self._refill_at = self._total, None
-        if self._remaining is not None:
-            self._remaining -= 1
+        return at
 
     def _window_opens(self, now: float) -> float:
         if len(self._booked) < self._max_concurrency:
             return now
         return self._booked[-self._max_concurrency] + self._window
-
-    def _spent(self, at: float) -> bool:
-        if self._remaining is None or self._remaining > 0:
-            return False
-        return self._refill_at is None or at < self._refill_at
 
 
 class Bucket:

@@ -91,6 +91,8 @@ class Policy:
     """``max_concurrency`` sessions may be started in any such window (websocket.html)."""
     identify_slot_wait: float = 15.0
     """An identify slot further away than this is waited for without a socket."""
+    identify_slot_lead: float = 10.0
+    """A shard that waited without a socket dials this long before its slot, so that it is at Hello in time."""
     budget_low: float = 0.05
     """``IdentifyBudgetLow`` is told when this part of the daily budget, or less, is left."""
 

@@ -106,7 +106,7 @@ class Recovery:
         plan = Plan(ending.verdict, drop_session=ending.verdict is Verdict.IDENTIFY)
         if ending.wait_until is not None:
             floor = self._policy.delay(self.failures, random) if self.failures else 0.0
-            plan.delay = max(ending.wait_until - now, floor)
+            plan.delay = max(ending.wait_until - now - self._policy.identify_slot_lead, floor)
             return plan
         if ending.verdict is Verdict.STOP:
             row = CLOSE_CODES[ending.code or 0]

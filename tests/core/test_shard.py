@@ -541,10 +541,12 @@ def test_a_slot_far_away_is_waited_for_without_a_socket_and_is_no_failure() -> N
     host.slot = 40.0
     host.say(hello())
     event = host.only(Disconnected)
-    assert (event.retry_in, event.attempt) == (40.0, 0)
-    host.slot = 0.0
-    host.run(40.0)
-    host.say(hello(), ready())
+    assert (event.retry_in, event.attempt) == (30.0, 0)
+    host.slot = 10.0
+    host.run(30.0)
+    host.say(hello())
+    host.run(10.0)
+    host.say(ready())
     host.only(Ready)
 
 

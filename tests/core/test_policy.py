@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qqproto import Policy
+
+POLICY = Policy()
+
+
+@pytest.mark.parametrize(
+    ("failures", "longest"), [(0, 1), (1, 1), (2, 2), (3, 5), (4, 10), (5, 30), (6, 60), (7, 60), (10_000, 60)]
+)
+def test_the_backoff_grows_to_a_minute_and_stays_there(failures: int, longest: float) -> None:
+    assert POLICY.floor(failures) == longest / 2
+    assert POLICY.delay(failures, 0.0) == POLICY.floor(failures)
+    assert longest * 0.99 < POLICY.delay(failures, 0.9999) < longest
+
+
+@given(st.integers(0, 1000), st.floats(0.0, 1.0, exclude_max=True))
+def test_no_delay_is_below_its_floor(failures: int, random: float) -> None:
+    assert POLICY.delay(failures, random) >= POLICY.floor(failures) >= 0.5
+
+
+def test_the_numbers_of_the_platforms_documents_are_the_defaults() -> None:
+    assert (POLICY.gateway_burst, POLICY.gateway_refill) == (10, 30.0), "/gateway: burst 10, then 2 a minute"
+    assert POLICY.identify_window == 5.0, "max_concurrency sessions may be started in 5 s"
+    assert POLICY.token_refresh_before == 60.0, "inside its last minute a new token is given"
+    assert POLICY.sending_too_fast_pause == 60.0, "4008: a minute's silence"
+    assert POLICY.leave_code not in (1000, 1001), "they end sessions elsewhere"

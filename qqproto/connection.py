@@ -16,6 +16,7 @@ from qqproto.outbox import Outbox, Output
 from qqproto.pacing import IdentifySlot
 from qqproto.policy import Policy
 from qqproto.protocol.close_codes import Phase, Verdict
+from qqproto.protocol.rest import retry_after
 from qqproto.session import LiveSession, Session
 from qqproto.wire.websocket import Broken, CloseReceived, Message, Pinged, Rejected, WebSocket
 
@@ -154,8 +155,7 @@ class QQGatewayConnection:
     def _on_last(self, item: CloseReceived | Rejected | Broken, now: float) -> None:
         if isinstance(item, Rejected):
             self._emit(Abort(self._id, self._policy.leave_code))
-            message = f"the server refused the WebSocket upgrade with HTTP {item.status}"
-            self.conversation.connection_lost(Failure(FailureKind.HTTP_STATUS, message, item.status), now)
+            self.conversation.connection_lost(_refused(item), now)
             return
         if item.reply:
             self._emit(SendData(self._id, item.reply))
@@ -165,6 +165,17 @@ class QQGatewayConnection:
         else:
             self._emit(CloseConnection(self._id, item.code, ""))
             self.conversation.connection_lost(Failure(FailureKind.OTHER, item.what), now)
+
+
+def _refused(item: Rejected) -> Failure:
+    kind = FailureKind.RATE_LIMITED if item.status == 429 else FailureKind.HTTP_STATUS
+    wait = next((value for name, value in item.headers if name.lower() == b"retry-after"), None)
+    return Failure(
+        kind,
+        f"the server refused the WebSocket upgrade with HTTP {item.status}",
+        item.status,
+        retry_after=None if wait is None else retry_after(wait.decode("latin-1")),
+    )
 
 
 class _WebSocketLink:

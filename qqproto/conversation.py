@@ -431,6 +431,8 @@ class Conversation:
     def _on_beat(self, beat: Beat, now: float) -> None:
         if beat is Beat.HEARTBEAT:
             self._send_heartbeat(now)
+        elif beat is Beat.PING:
+            self._link.ping()
         elif beat is Beat.PROBE:
             self._probe(now)
         elif beat is Beat.SILENT:

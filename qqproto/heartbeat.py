@@ -12,6 +12,8 @@ class Beat(enum.Enum):
     """What is due."""
 
     HEARTBEAT = "heartbeat"
+    PING = "ping"
+    """``policy.keepalive_ping`` has passed: send a ping, whose answer nobody waits for."""
     PROBE = "probe"
     """Silence: send a ping and a heartbeat, and see whether anything comes."""
     SILENT = "silent"
@@ -58,6 +60,7 @@ class Heartbeat:
         self._interval = interval
         self._period = interval - max(0.05 * interval, min(1.0, interval / 4))
         self._timers.set(Beat.HEARTBEAT, now + random * self._period)
+        self._arm_ping(now)
 
     def sent(self, now: float) -> None:
         """A heartbeat went out, for whatever reason; the next one is counted from it."""
@@ -100,8 +103,14 @@ class Heartbeat:
                 continue
             if beat is Beat.SILENT and self._later(beat, self._policy.dead_after, now):
                 continue
+            if beat is Beat.PING:
+                self._arm_ping(now)
             return beat
         return None
+
+    def _arm_ping(self, now: float) -> None:
+        if self._policy.keepalive_ping is not None:
+            self._timers.set(Beat.PING, now + self._policy.keepalive_ping)
 
     def _judge_from(self, now: float) -> None:
         self._judged_from = now

@@ -32,6 +32,9 @@ class Policy:
     """Silence, with a heartbeat unacknowledged, after which a ping and a heartbeat are sent."""
     dead_after: float = 20.0
     """Silence, with a heartbeat unacknowledged, after which the link is dead."""
+    keepalive_ping: float | None = None
+    """A WebSocket ping every so many seconds, for a proxy that cuts idle links sooner than a heartbeat comes; None for
+    none. No ping's answer is ever waited for. Framing TEXT has none: the host's client may ping by itself."""
     heartbeat_reply_gap: float = 1.0
     """Heartbeats that the server asks for (op 1) are answered at most this often: a flood of them must not make us
     break the sending limit (4008)."""

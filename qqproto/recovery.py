@@ -116,6 +116,8 @@ class Recovery:
             plan.delay = self._policy.rotation_jitter * random
             return plan
         plan.delay = self._next_step(random)
+        if ending.failure is not None and ending.failure.retry_after is not None:
+            plan.delay = max(plan.delay, ending.failure.retry_after)
         if ending.code == _SENDING_TOO_FAST:
             plan.delay = max(plan.delay, self._policy.sending_too_fast_pause)
         self._judge_token(plan, now)

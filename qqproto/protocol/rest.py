@@ -251,7 +251,7 @@ def _failure(response: HTTPResponse, body: dict[str, Any]) -> Failure:
     trace = response.header("X-Tps-trace-ID") or body.get("trace_id")
     if isinstance(trace, str) and trace:
         message += f" (trace {trace[:64]})"
-    return Failure(kind, message, response.status, code, _retry_after(response))
+    return Failure(kind, message, response.status, code, retry_after(response.header("Retry-After")))
 
 
 def _error_code(body: dict[str, Any]) -> int | None:
@@ -263,9 +263,8 @@ def _error_code(body: dict[str, Any]) -> int | None:
     return None
 
 
-def _retry_after(response: HTTPResponse) -> float | None:
-    """Retry-After in seconds; its date form, which needs a wall clock, is not read. A day at most."""
-    value = response.header("Retry-After")
+def retry_after(value: str | None) -> float | None:
+    """The header Retry-After in seconds; its date form, which needs a wall clock, is not read. A day at most."""
     if value is None or not value.strip().isdecimal():
         return None
     return min(float(value), 86_400.0)

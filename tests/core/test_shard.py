@@ -933,12 +933,14 @@ def test_a_bytes_shard_speaks_websocket_and_ends_with_its_stream() -> None:
     upgrade = shard.next_output()
     assert isinstance(upgrade, SendData)
     assert b"GET /websocket HTTP/1.1" in upgrade.data
-    shard.receive_data(opening.id, b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n", 0.0)
+    refusal = b"HTTP/1.1 503 Later\r\nRetry-After: 77\r\ncontent-length: 0\r\n\r\n"
+    shard.receive_data(opening.id, refusal, 0.0)
     assert isinstance(shard.next_output(), Abort)
     event = shard.next_output()
     assert isinstance(event, Disconnected)
     assert event.failure is not None
-    assert event.failure.http_status == 403
+    assert event.failure.http_status == 503
+    assert event.retry_in == 77.0
     shard.receive_data(opening.id, b"more", 0.0)
     assert shard.next_output() is None
 

@@ -195,6 +195,10 @@ class FakeConversation:
         """From now on a late heartbeat on this connection is not the client's fault."""
         self.pulse.excused = True
 
+    def judge_again(self, now: float) -> None:
+        """The end of :meth:`excuse`: the next heartbeat is due within an interval from now."""
+        self.pulse.start_anew(now)
+
     def send_raw(self, message: str | bytes) -> None:
         """Send this as it is: text as a text message, bytes as a binary one."""
         if not self.closing and not self._ignoring:

@@ -36,6 +36,12 @@ class Pulse:
         """The connection is over, or about to be."""
         self._last = None
 
+    def start_anew(self, now: float) -> None:
+        """What was late until now is forgiven."""
+        self.excused = False
+        if self._last is not None:
+            self._last = now
+
     def watch(self, now: float) -> None:
         """See whether the next heartbeat is late by now; told once for each."""
         if self._last is None or self._blamed or self.excused:

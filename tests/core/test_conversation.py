@@ -428,8 +428,8 @@ def test_a_server_that_talks_and_never_acknowledges_is_dropped() -> None:
 def test_pings_for_an_impatient_proxy_cost_a_text_host_nothing() -> None:
     talk = Talk(policy=Policy(keepalive_ping=15.0))
     talk.up()
-    for _ in range(10):
-        talk.run(30.0)
+    for _ in range(20):
+        talk.run(15.0)
         talk.say(ACK)
     assert {frame["op"] for frame in talk.sent()} == {1}
     assert not talk.machine.ended

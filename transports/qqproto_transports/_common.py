@@ -1,0 +1,33 @@
+"""What the drivers have in common for those who use them: two exceptions, the types of arguments, who we say we are."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+import qqproto
+from qqproto.events import Stopped
+from qqproto.failures import Failure
+from qqproto.protocol.rest import HTTPRequest, HTTPResponse
+
+HTTPExchange: TypeAlias = Callable[[HTTPRequest], Awaitable[HTTPResponse]]
+"""A host's own HTTP: one request, one reply with its whole body. It must not follow redirects, which would carry the
+secret to another host, and raises what its library raises."""
+
+USER_AGENT = f"qqproto/{qqproto.__version__}"
+
+
+class GatewayStopped(Exception):
+    """The gateway stopped by itself; ``stopped`` is its last event, with the reason and a hint."""
+
+    def __init__(self, stopped: Stopped) -> None:
+        super().__init__(f"{stopped.reason.value}: {stopped.hint}")
+        self.stopped = stopped
+
+
+class Unavailable(Exception):
+    """There is no access token within the time; ``failure`` says why."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(str(failure))
+        self.failure = failure

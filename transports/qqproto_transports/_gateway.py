@@ -1,0 +1,203 @@
+"""A gateway but for its waiting: its shards, its buffer of events, what settles them, and how iterating ends."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Generic, TypeVar
+
+from qqproto.config import SettleMode, ShardConfig
+from qqproto.events import Dispatch, Event, Stopped
+from qqproto.policy import Policy
+from qqproto.protocol.close_codes import StopReason
+from qqproto.session import Session
+from qqproto.shard import Shard
+from qqproto.status import Status
+from qqproto_transports._common import GatewayStopped
+from qqproto_transports._shard_runner import ShardRunner
+
+Runner = TypeVar("Runner", bound=ShardRunner)
+
+
+def shard_configs(
+    app_id: str,
+    *,
+    intents: int,
+    shards: int,
+    settle: SettleMode,
+    properties: Mapping[str, str] | None,
+    user_agent: str,
+) -> list[ShardConfig]:
+    """One configuration for each of ``shards`` shards."""
+    if shards < 1:
+        raise ValueError(f"shards must be at least 1, not {shards}")
+    return [
+        ShardConfig(
+            app_id=app_id,
+            intents=intents,
+            shard=(index, shards),
+            properties=dict(properties or {}),
+            headers={"User-Agent": user_agent},
+            settle=settle,
+        )
+        for index in range(shards)
+    ]
+
+
+class Crew(Generic[Runner]):
+    """The runners of one gateway, which begin and end together."""
+
+    def __init__(self) -> None:
+        self.runners: list[Runner] = []
+
+    @property
+    def ended(self) -> bool:
+        """Whether every shard has said its last."""
+        return all(runner.ended for runner in self.runners)
+
+    @property
+    def bug(self) -> BaseException | None:
+        """The first bug that ended a shard, if one did."""
+        return next((runner.error for runner in self.runners if runner.error is not None), None)
+
+    def start(self) -> None:
+        """Begin."""
+        for runner in self.runners:
+            runner.start()
+
+    def close(self) -> None:
+        """Every shard says goodbye."""
+        for runner in self.runners:
+            runner.close()
+
+    def pause_reading(self) -> None:
+        """The application has enough to do."""
+        for runner in self.runners:
+            runner.pause_reading()
+
+    def resume_reading(self) -> None:
+        """It has not any more."""
+        for runner in self.runners:
+            runner.resume_reading()
+
+
+class GatewayCore(Generic[Runner]):
+    """What a gateway of any driver knows and does without waiting.
+
+    A driver's own class calls :meth:`_add_shards`, and overrides :meth:`_arrived`.
+    """
+
+    def __init__(self, crew: Crew[Runner], clock: Callable[[], float], policy: Policy, settle: SettleMode) -> None:
+        self._crew = crew
+        self._clock = clock
+        self._max_buffered = policy.max_buffered
+        self._settle_on = settle
+        self._shards: dict[int, Shard] = {}
+        self._buffer: deque[Event] = deque()
+        self._in_hand: Dispatch | None = None
+        self._paused = False
+        self._closing = False
+        self._bug_told = False
+
+    # -- facts ----------------------------------------------------------------------------------------------------
+
+    @property
+    def connected(self) -> bool:
+        """Whether every shard's session is live on an open link, now."""
+        return not self._closing and all(runner.connected for runner in self._crew.runners)
+
+    @property
+    def online(self) -> bool:
+        """Whether every shard is connected, or away for less than the grace."""
+        return not self._closing and all(status.online for status in self.status())
+
+    @property
+    def stopped(self) -> Stopped | None:
+        """Why it stopped, None as long as a shard lives; of several the first that was not the host's ``close``."""
+        stops = [shard.stopped for shard in self._shards.values() if shard.stopped is not None]
+        if len(stops) < len(self._shards):
+            return None
+        return next((stop for stop in stops if stop.reason is not StopReason.CLOSED), stops[0])
+
+    @property
+    def session(self) -> Session | None:
+        """The session of the first shard as it stands, None without one."""
+        return next(iter(self._shards.values())).session
+
+    def status(self) -> tuple[Status, ...]:
+        """A snapshot of each shard."""
+        now = self._clock()
+        return tuple(shard.status(now) for shard in self._shards.values())
+
+    def settle(self, dispatch: Dispatch) -> None:
+        """The application has finished with ``dispatch``. From any thread; one of another session is ignored."""
+        if dispatch.shard in self._shards:
+            self._shards[dispatch.shard].settle(dispatch)
+
+    # -- steps: what comes in -------------------------------------------------------------------------------------
+
+    def _add_shards(
+        self,
+        configs: list[ShardConfig],
+        policy: Policy,
+        loads: Callable[[str | bytes], Any],
+        make_runner: Callable[[Shard], Runner],
+    ) -> None:
+        chance = random.Random().random
+        for config in configs:
+            # An event in our buffer is not handed out yet, so what settles it is seen to here, in every mode.
+            shard = Shard(replace(config, settle="manual"), random=chance, policy=policy, loads=loads)
+            self._shards[config.shard[0]] = shard
+            self._crew.runners.append(make_runner(shard))
+
+    def _drained(self) -> None:
+        """What one input of a shard brought lies in the buffer."""
+        if not self._paused and len(self._buffer) >= self._max_buffered:
+            self._paused = True
+            self._crew.pause_reading()
+        self._arrived()
+
+    def _arrived(self) -> None:
+        """Wake who waits for an event or for a change."""
+        raise NotImplementedError
+
+    # -- steps: what is handed out --------------------------------------------------------------------------------
+
+    def _settle_in_hand(self) -> None:
+        """The next event is asked for."""
+        if self._in_hand is not None:
+            if self._settle_on == "iteration":
+                self.settle(self._in_hand)
+            self._in_hand = None
+
+    def _take(self) -> Event | None:
+        """The next event to hand out, None if there is none now; after ``close`` only the last one is."""
+        buffer = self._buffer
+        while buffer:
+            event = buffer.popleft()
+            if self._paused and len(buffer) <= self._max_buffered // 2:
+                self._paused = False
+                self._crew.resume_reading()
+            if self._closing and type(event) is not Stopped:
+                continue
+            if type(event) is Dispatch:
+                self._in_hand = event
+                if self._settle_on == "delivery":
+                    self.settle(event)
+            return event
+        return None
+
+    def _raise_ending(self) -> None:
+        """Raise what ends the iteration, once every shard has ended; return if that is nothing but ``close``."""
+        self._raise_bug()
+        if not self._closing and self.stopped is not None:
+            raise GatewayStopped(self.stopped)
+
+    def _raise_bug(self) -> None:
+        """A bug that ended a shard leaves the block, if it has not done so yet."""
+        bug = self._crew.bug
+        if bug is not None and not self._bug_told:
+            self._bug_told = True
+            raise bug

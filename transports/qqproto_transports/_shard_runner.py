@@ -1,0 +1,228 @@
+"""Driving a Shard, as every driver does it: drain it, begin what it asks, hand its events out, end loudly on a bug.
+
+Nothing in here waits, and nothing knows of an event loop.
+"""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import ParamSpec, Protocol
+
+from qqproto.actions import (
+    Abort,
+    Cancel,
+    CloseConnection,
+    FetchGateway,
+    FetchToken,
+    OpenConnection,
+    ReserveIdentify,
+    SendData,
+    SendText,
+    ShardAction,
+)
+from qqproto.credentials import Token
+from qqproto.events import Dispatch, Event, Stopped
+from qqproto.failures import Failure, FailureKind
+from qqproto.pacing import IdentifySlot
+from qqproto.protocol.close_codes import Phase
+from qqproto.protocol.rest import GatewayInfo
+from qqproto.shard import Shard
+from qqproto_transports._account_runner import AccountRunner
+from qqproto_transports._failures import failure_of
+
+P = ParamSpec("P")
+
+logger = logging.getLogger("qqproto")
+logger.addHandler(logging.NullHandler())
+
+
+class Stream(Protocol):
+    """One connection, being dialled or open. No verb waits; after :meth:`abort` nothing more is told of it."""
+
+    def send(self, data: bytes) -> None: ...
+    def close(self) -> None: ...
+    def abort(self) -> None: ...
+    def pause_reading(self) -> None: ...
+    def resume_reading(self) -> None: ...
+
+
+class ShardRunner(ABC):
+    """Drives one Shard. A driver's own class dials and keeps the alarm.
+
+    ``tell`` is called with each event, ``drained`` when all that one input brought is told and begun.
+    """
+
+    def __init__(
+        self, shard: Shard, account: AccountRunner, tell: Callable[[Event], None], drained: Callable[[], None]
+    ) -> None:
+        self.shard = shard
+        self.account = account
+        self.clock = account.clock
+        self.error: BaseException | None = None
+        """The bug that ended it, if one did."""
+        self._tell = tell
+        self._drained = drained
+        self._streams: dict[int, Stream] = {}
+        self._draining = False
+        self._paused = False
+
+    # -- facts ----------------------------------------------------------------------------------------------------
+
+    @property
+    def connected(self) -> bool:
+        """Whether the session is live on an open link."""
+        return self.shard.phase is Phase.READY
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more comes of it."""
+        return self.shard.ended or self.error is not None
+
+    # -- what the driver and the application tell -----------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin, unless it was closed before."""
+        self.account.attach(self)
+        if self.shard.ended:
+            self._guard(self.account.detach, self)
+        else:
+            self._guard(self.shard.start, self.clock())
+
+    def answer(self, id: int, value: Token | GatewayInfo | IdentifySlot | Failure) -> None:
+        self._guard(self.shard.answer, id, value, self.clock())
+
+    def stream_opened(self, id: int) -> None:
+        """The stream is up."""
+        if self._paused and id in self._streams:
+            self._streams[id].pause_reading()
+        self._guard(self.shard.connection_opened, id, self.clock())
+
+    def data_received(self, id: int, data: bytes) -> None:
+        """Bytes came; ``b""`` is the end of the stream."""
+        self._guard(self.shard.receive_data, id, data, self.clock())
+
+    def stream_failed(self, id: int, error: BaseException) -> None:
+        """The dial or the stream ended with an exception: the one seam at which it becomes a Failure, or a bug."""
+        self._streams.pop(id, None)
+        try:
+            failure = failure_of(error)
+        except BaseException as bug:
+            self.bug(bug)
+        else:
+            self._guard(self.shard.connection_lost, id, failure, self.clock())
+
+    def stream_closed(self, id: int) -> None:
+        """The stream was closed, as ``CloseConnection`` asked or by its peer."""
+        self._streams.pop(id, None)
+        failure = Failure(FailureKind.EOF, "the stream was closed")
+        self._guard(self.shard.connection_lost, id, failure, self.clock())
+
+    def handle_timer(self) -> None:
+        self._guard(self.shard.handle_timer, self.clock())
+
+    def pause_reading(self) -> None:
+        """The application has enough to do."""
+        self._paused = True
+        for stream in self._streams.values():
+            stream.pause_reading()
+        self._guard(self.shard.reading_paused, self.clock())
+
+    def resume_reading(self) -> None:
+        self._paused = False
+        for stream in self._streams.values():
+            stream.resume_reading()
+        self._guard(self.shard.reading_resumed, self.clock())
+
+    def close(self) -> None:
+        """Say goodbye; from any state, any number of times."""
+        self._guard(self.shard.close, self.clock())
+
+    def hurry(self) -> None:
+        """The goodbye takes too long: drop what is left."""
+        for id in list(self._streams):
+            self._streams.pop(id).abort()
+            failure = Failure(FailureKind.TIMEOUT, "the goodbye took too long")
+            self._guard(self.shard.connection_lost, id, failure, self.clock())
+
+    def bug(self, error: BaseException) -> None:
+        """Something raised what is no failure of the network: end loudly."""
+        if self.error is not None:
+            return
+        self.error = error
+        logger.critical("a bug ends this shard", exc_info=error)
+        self.shard.fail(f"a bug in the driver or in its host: {type(error).__name__}", self.clock())
+        while (output := self.shard.next_output()) is not None:
+            try:
+                if isinstance(output, (Abort, Cancel, Event)):
+                    self._perform(output)
+            except Exception:
+                continue  # The first bug is the one that is told.
+        self._set_alarm(None)
+        self._drained()
+
+    # -- what the driver does -------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _dial(self, action: OpenConnection) -> Stream:
+        """Begin to open a stream; then tell ``stream_opened``, ``data_received``, and last of all ``stream_failed`` or
+        ``stream_closed``."""
+
+    @abstractmethod
+    def _set_alarm(self, at: float | None) -> None:
+        """Call ``handle_timer`` at ``at``, on the runner's clock; None: never."""
+
+    # -- steps ----------------------------------------------------------------------------------------------------
+
+    def _guard(self, step: Callable[P, None], *args: P.args, **options: P.kwargs) -> None:
+        """Give the machine one input and drain it; what is raised is a bug."""
+        if self.error is not None:
+            return
+        try:
+            step(*args, **options)
+            self._drain()
+        except Exception as error:
+            self.bug(error)
+
+    def _drain(self) -> None:
+        if self._draining:
+            return  # An answer came while its question was being asked, or a handler closes; the drain goes on.
+        self._draining = True
+        try:
+            next_output, tell = self.shard.next_output, self._tell
+            while (output := next_output()) is not None:
+                if type(output) is Dispatch:
+                    tell(output)
+                else:
+                    self._perform(output)
+        finally:
+            self._draining = False
+        if self.error is None:
+            self._set_alarm(self.shard.next_timer())
+            self._drained()
+
+    def _perform(self, output: ShardAction | Event) -> None:
+        if isinstance(output, Event):
+            if type(output) is Stopped:
+                self.account.detach(self)
+            self._tell(output)
+            return
+        match output:
+            case SendData():
+                if output.id in self._streams:
+                    self._streams[output.id].send(output.data)
+            case FetchToken() | FetchGateway() | ReserveIdentify():
+                self.account.ask(self, output)
+            case OpenConnection():
+                self._streams[output.id] = self._dial(output)
+            case CloseConnection():
+                if output.id in self._streams:
+                    self._streams[output.id].close()
+            case Abort():
+                if output.id in self._streams:
+                    self._streams.pop(output.id).abort()
+            case Cancel():
+                self.account.withdraw(self, output.id)
+            case SendText():
+                raise TypeError("this driver opens sockets itself: give it a shard in framing BYTES")

@@ -1,0 +1,81 @@
+"""How asyncio reaches a host: its addresses raced against each other, the losers closed.
+
+``loop.create_connection`` would do, but uvloop's does not race, and CPython's does not wait for those that it cancels.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+from qqproto.failures import Failure, FailureKind
+from qqproto_transports._addresses import HEAD_START, Address, in_turn
+from qqproto_transports._failures import Failed
+
+
+async def connect(host: str, port: int) -> socket.socket:
+    """A connected, non-blocking stream socket. Raises OSError, the first one if several addresses fail."""
+    loop = asyncio.get_running_loop()
+    try:
+        addresses = in_turn(await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    except UnicodeError:
+        raise Failed(Failure(FailureKind.DNS, "the gateway's host is no valid name")) from None
+    race = _Race(loop, addresses)
+    try:
+        return await race.run()
+    finally:
+        await race.end()
+
+
+class _Race:
+    def __init__(self, loop: asyncio.AbstractEventLoop, addresses: list[Address]) -> None:
+        self._loop = loop
+        self._addresses = addresses
+        self._tasks: list[asyncio.Task[socket.socket]] = []
+        self._winner: socket.socket | None = None
+
+    async def run(self) -> socket.socket:
+        waiting, running = self._addresses, set[asyncio.Task[socket.socket]]()
+        error: BaseException | None = None
+        while waiting or running:
+            if waiting:
+                task = self._loop.create_task(self._try(waiting.pop(0)))
+                self._tasks.append(task)
+                running.add(task)
+            alone_for = HEAD_START if waiting else None
+            done, running = await asyncio.wait(running, timeout=alone_for, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                failed = task.exception()
+                if failed is None:
+                    self._winner = task.result()
+                    return self._winner
+                error = error or failed
+        raise error or OSError("the name has no address")
+
+    async def end(self) -> None:
+        """Close what has not won, and leave no task behind."""
+        for task in self._tasks:
+            task.cancel()
+            task.add_done_callback(self._close_unless_winner)
+        try:
+            if self._tasks:
+                await asyncio.wait(self._tasks)
+        except BaseException:
+            if self._winner is not None:
+                self._winner.close()
+            raise
+
+    def _close_unless_winner(self, task: asyncio.Task[socket.socket]) -> None:
+        if not task.cancelled() and task.exception() is None and task.result() is not self._winner:
+            task.result().close()
+
+    async def _try(self, address: Address) -> socket.socket:
+        family, kind, protocol, _, where = address
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.setblocking(False)
+            await self._loop.sock_connect(sock, where)
+        except BaseException:
+            sock.close()
+            raise
+        return sock

@@ -1,0 +1,189 @@
+"""The machines' runners on asyncio: alarms, HTTP exchanges as tasks, streams, and a way to end them all together."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable
+
+from qqproto.account import Account
+from qqproto.actions import OpenConnection, SendRequest
+from qqproto.events import Event
+from qqproto.policy import Policy
+from qqproto.shard import Shard
+from qqproto_transports._account_runner import AccountRunner, Asker
+from qqproto_transports._asyncio_stream import AsyncioStream
+from qqproto_transports._clock import LONGEST_WAIT
+from qqproto_transports._common import HTTPExchange
+from qqproto_transports._gateway import Crew
+from qqproto_transports._shard_runner import ShardRunner
+
+_LAST_RITES = 1.0
+"""Seconds that cancelled tasks and aborted sockets get to be gone; they need a turn or two of the loop."""
+
+
+class Alarm:
+    """Rings when the clock has reached a time, and looks at the clock at least every 15 s until then."""
+
+    def __init__(self, clock: Callable[[], float], ring: Callable[[], None]) -> None:
+        self._clock = clock
+        self._ring = ring
+        self._at: float | None = None
+        self._looks_at = 0.0
+        self._handle: asyncio.Handle | None = None
+
+    def set(self, at: float | None) -> None:
+        """Ring at ``at``, and not at what was set before; None: not at all."""
+        self._at = at
+        if self._handle is not None:
+            if at is not None and self._looks_at <= at:
+                return  # It will look then, and see.
+            self._handle.cancel()
+            self._handle = None
+        if at is not None:
+            now = self._clock()
+            wait = min(max(at - now, 0.0), LONGEST_WAIT)
+            self._looks_at = now + wait
+            self._handle = asyncio.get_running_loop().call_later(wait, self._look)
+
+    def _look(self) -> None:
+        """Time may be up. What has arrived meanwhile goes first, which takes uvloop two turns and asyncio none."""
+        self._handle = asyncio.get_running_loop().call_soon(self._look_again)
+
+    def _look_again(self) -> None:
+        self._handle = asyncio.get_running_loop().call_soon(self._judge)
+
+    def _judge(self) -> None:
+        self._handle = None
+        if self._at is not None and self._at <= self._clock():
+            self._ring()
+        else:
+            self.set(self._at)
+
+
+class AsyncioAccountRunner(AccountRunner):
+    """Drives an Account; each exchange is a task, which ends when nobody waits for it any more."""
+
+    def __init__(self, account: Account, clock: Callable[[], float], exchange: HTTPExchange) -> None:
+        super().__init__(account, clock)
+        self._exchange = exchange
+        self._alarm = Alarm(clock, self.handle_timer)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._running: dict[int, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def attach(self, asker: Asker) -> None:
+        loop = asyncio.get_running_loop()
+        if self._askers and loop is not self._loop:
+            raise RuntimeError("a BotAccount can serve one event loop at a time, and another one uses it now")
+        self._loop = loop
+        super().attach(asker)
+
+    async def calm(self) -> None:
+        """Wait until the tasks that nobody waits for are gone."""
+        tasks = self._tasks.difference(self._running.values(), (asyncio.current_task(),))
+        if tasks:
+            await asyncio.wait(tasks, timeout=_LAST_RITES)
+
+    def _begin(self, action: SendRequest) -> None:
+        task = asyncio.get_running_loop().create_task(self._make(action))
+        self._running[action.id] = task
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _cancel(self, id: int) -> None:
+        task = self._running.pop(id, None)
+        if task is not None:
+            task.cancel()
+
+    def _set_alarm(self, at: float | None) -> None:
+        self._alarm.set(at)
+
+    async def _make(self, action: SendRequest) -> None:
+        try:
+            response = await self._exchange(action.request)
+        except Exception as error:
+            if self._running.pop(action.id, None):
+                self.request_failed(action.id, error)
+        else:
+            if self._running.pop(action.id, None):
+                self.response_received(action.id, response)
+
+
+class AsyncioShardRunner(ShardRunner):
+    """Drives a Shard; each connection is an :class:`AsyncioStream`."""
+
+    def __init__(
+        self,
+        shard: Shard,
+        account: AccountRunner,
+        tell: Callable[[Event], None],
+        drained: Callable[[], None],
+        make_context: Callable[[], ssl.SSLContext],
+        policy: Policy,
+    ) -> None:
+        super().__init__(shard, account, tell, drained)
+        self._make_context = make_context
+        self._policy = policy
+        self._alarm = Alarm(account.clock, self.handle_timer)
+        self.unfinished: set[AsyncioStream] = set()
+
+    def _dial(self, action: OpenConnection) -> AsyncioStream:
+        stream = AsyncioStream(self, action, self._make_context, self._policy)
+        self.unfinished.add(stream)
+        stream.finished.add_done_callback(lambda _: self.unfinished.discard(stream))
+        return stream
+
+    def _set_alarm(self, at: float | None) -> None:
+        self._alarm.set(at)
+
+
+class AsyncioCrew(Crew[AsyncioShardRunner]):
+    """The runners of one gateway, and how their end is waited for."""
+
+    def __init__(self, account: AsyncioAccountRunner) -> None:
+        super().__init__()
+        self._account = account
+        self._waiters: list[asyncio.Future[None]] = []
+
+    def changed(self) -> None:
+        """Something happened: those who wait in :meth:`until` look again. From any thread."""
+        for waiter in self._waiters:
+            waiter.get_loop().call_soon_threadsafe(_wake, waiter)
+
+    async def until(self, condition: Callable[[], bool], timeout: float | None) -> None:
+        """Wait until ``condition`` holds or the time is up."""
+        loop = asyncio.get_running_loop()
+        deadline = None if timeout is None else loop.time() + timeout
+        while not condition():
+            left = None if deadline is None else deadline - loop.time()
+            if left is not None and left <= 0:
+                return
+            waiter = loop.create_future()
+            self._waiters.append(waiter)
+            try:
+                await asyncio.wait([waiter], timeout=left)
+            finally:
+                self._waiters.remove(waiter)
+
+    async def shut(self, timeout: float) -> None:
+        """Say goodbye, wait for its end for so long, drop what is left then, and see that it is gone."""
+        self.close()
+        await self.until(lambda: self.ended, timeout)
+        self.abandon()
+        unfinished = [stream.finished for runner in self.runners for stream in runner.unfinished]
+        if unfinished:
+            await asyncio.wait(unfinished, timeout=_LAST_RITES)
+        await self._account.calm()
+
+    def abandon(self) -> None:
+        """Drop what is left, at once."""
+        for runner in self.runners:
+            runner.hurry()
+            for stream in runner.unfinished:
+                stream.abort()
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

@@ -1,0 +1,210 @@
+"""One connection to the gateway on asyncio: TCP, TLS over memory BIOs if the address is wss, and what is unsent."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from typing import cast
+from urllib.parse import urlsplit
+
+from qqproto.actions import OpenConnection
+from qqproto.failures import Failure, FailureKind
+from qqproto.policy import Policy
+from qqproto_transports._asyncio_dial import connect
+from qqproto_transports._failures import Failed
+from qqproto_transports._shard_runner import ShardRunner
+from qqproto_transports._tls import TLS
+
+
+class AsyncioStream(asyncio.Protocol):
+    """A connection from its dial to its end, told to ``runner``; a :class:`~qqproto_transports._shard_runner.Stream`.
+
+    ``finished`` is done when neither task nor socket is left of it.
+    """
+
+    def __init__(
+        self, runner: ShardRunner, action: OpenConnection, make_context: Callable[[], ssl.SSLContext], policy: Policy
+    ) -> None:
+        self._runner = runner
+        self._id = action.id
+        self._url = urlsplit(action.url)
+        self._make_context = make_context
+        self._policy = policy
+        self._loop = asyncio.get_running_loop()
+        self._tls: TLS | None = None
+        self._transport: asyncio.Transport | None = None
+        self._opened = False
+        self._over = False
+        """Whether nothing more is told of it."""
+        self._written = 0
+        self._unsent_check: asyncio.TimerHandle | None = None
+        self.finished: asyncio.Future[None] = self._loop.create_future()
+        self._dialling = self._loop.create_task(self._dial())
+        self._dialling.add_done_callback(lambda _: self._check_finished())
+
+    # -- what the runner asks -------------------------------------------------------------------------------------
+
+    def send(self, data: bytes) -> None:
+        """Send, in order, without waiting; the link is lost if too much is unsent."""
+        try:
+            if self._tls is not None:
+                self._tls.send_data(data)
+                data = self._tls.data_to_send()
+            self._write(data)
+        except Exception as error:
+            self._fail(error)
+
+    def close(self) -> None:
+        """Flush, say close_notify, close; ``stream_closed`` is told when it is done."""
+        if self._transport is None:
+            return
+        if self._tls is not None:
+            self._tls.close()
+            self._put(self._tls.data_to_send())
+        self._transport.close()
+
+    def abort(self) -> None:
+        """Drop it, dialled or open."""
+        self._over = True
+        self._dialling.cancel()
+        if self._transport is not None:
+            self._transport.abort()
+
+    def pause_reading(self) -> None:
+        """Read nothing, once it is open: a TLS handshake goes on."""
+        if self._opened and self._transport is not None:
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if self._opened and self._transport is not None:
+            self._transport.resume_reading()
+
+    # -- what asyncio tells ---------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        if self._over:
+            self._transport.abort()
+            return
+        self._transport.set_write_buffer_limits(high=0)  # pause_writing: something is unsent; resume_writing: nothing
+        if self._tls is None:
+            self._open()
+        else:
+            self._through_tls(self._tls, None)
+
+    def data_received(self, data: bytes) -> None:
+        if self._tls is not None:
+            self._through_tls(self._tls, data)
+        elif not self._over:
+            self._runner.data_received(self._id, data)
+
+    def eof_received(self) -> None:
+        self.data_received(b"")
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._transport = None
+        self.resume_writing()
+        if not self._over:
+            self._over = True
+            if error is None:
+                self._runner.stream_closed(self._id)
+            else:
+                self._runner.stream_failed(self._id, error)
+        self._check_finished()
+
+    def pause_writing(self) -> None:
+        self._watch_unsent(self._taken())
+
+    def resume_writing(self) -> None:
+        if self._unsent_check is not None:
+            self._unsent_check.cancel()
+            self._unsent_check = None
+
+    # -- steps ----------------------------------------------------------------------------------------------------
+
+    async def _dial(self) -> None:
+        host = self._url.hostname or ""
+        secure = self._url.scheme == "wss"
+        try:
+            if secure:
+                self._tls = _make_tls(self._make_context(), host)
+            sock = await connect(host, self._url.port or (443 if secure else 80))
+            await self._loop.create_connection(lambda: self, sock=sock)
+        except Exception as error:
+            self._fail(error)
+
+    def _through_tls(self, tls: TLS, data: bytes | None) -> None:
+        """Take what came through TLS, and send what TLS answers; None begins it."""
+        if self._over:
+            return
+        plaintext = b""
+        try:
+            if data is None:
+                tls.start()
+            else:
+                plaintext = tls.receive_data(data)
+            self._write(tls.data_to_send())
+        except Exception as error:
+            self._say_alert(tls)
+            self._fail(error)
+            return
+        if tls.established and not self._opened:
+            self._open()
+        if plaintext and not self._over:
+            self._runner.data_received(self._id, plaintext)
+        if tls.ended and not self._over:
+            self._runner.data_received(self._id, b"")
+
+    def _say_alert(self, tls: TLS) -> None:
+        """Tell the peer what is wrong with its TLS; what the system does not take at once is dropped."""
+        self._put(tls.data_to_send())
+
+    def _open(self) -> None:
+        self._opened = True
+        self._runner.stream_opened(self._id)
+
+    def _write(self, data: bytes) -> None:
+        self._put(data)
+        limit = self._policy.max_unsent
+        if self._transport is not None and self._transport.get_write_buffer_size() > limit:
+            raise Failed(Failure(FailureKind.OTHER, f"more than {limit} bytes could not be sent"))
+
+    def _put(self, data: bytes) -> None:
+        if data and self._transport is not None and not self._over:
+            self._written += len(data)
+            self._transport.write(data)
+
+    def _taken(self) -> int:
+        """How many bytes the system has taken."""
+        return self._written - (self._transport.get_write_buffer_size() if self._transport is not None else 0)
+
+    def _watch_unsent(self, taken: int) -> None:
+        self._unsent_check = self._loop.call_later(self._policy.unsent_timeout, self._check_unsent, taken)
+
+    def _check_unsent(self, taken: int) -> None:
+        """Something has been unsent for a while; ``taken`` is what was taken when that began."""
+        now_taken = self._taken()
+        if now_taken > taken:
+            self._watch_unsent(now_taken)
+            return
+        seconds = self._policy.unsent_timeout
+        self._fail(Failed(Failure(FailureKind.TIMEOUT, f"nothing could be sent for {seconds:g} s")))
+
+    def _fail(self, error: BaseException) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+        if not self._over:
+            self._over = True
+            self._runner.stream_failed(self._id, error)
+
+    def _check_finished(self) -> None:
+        if self._dialling.done() and self._transport is None and not self.finished.done():
+            self.finished.set_result(None)
+
+
+def _make_tls(context: ssl.SSLContext, host: str) -> TLS:
+    try:
+        return TLS(context, host)
+    except ValueError:
+        raise Failed(Failure(FailureKind.DNS, "the gateway's host is no valid name")) from None

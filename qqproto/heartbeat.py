@@ -99,12 +99,13 @@ class Heartbeat:
     def due(self, now: float) -> Beat | None:
         """The next thing that is due, None if nothing is. Call until it says None."""
         while (beat := self._timers.pop_due(now)) is not None:
-            if beat is Beat.PROBE and self._later(beat, self._policy.probe_after, now):
-                continue
-            if beat is Beat.SILENT and self._later(beat, self._policy.dead_after, now):
-                continue
             if beat is Beat.PING:
                 self._arm_ping(now)
+            elif beat in (Beat.PROBE, Beat.SILENT):
+                silence = self._judge_silence(beat, now)
+                if silence is None:
+                    continue
+                return silence
             return beat
         return None
 
@@ -115,14 +116,18 @@ class Heartbeat:
     def _judge_from(self, now: float) -> None:
         self._judged_from = now
         if not self._paused:
+            self._timers.stop(Beat.SILENT)
             self._timers.set(Beat.PROBE, now + self._policy.probe_after)
-            self._timers.set(Beat.SILENT, now + self._policy.dead_after)
             self._timers.set(Beat.UNACKNOWLEDGED, now + max(2 * self._interval, self._policy.dead_after))
 
-    def _later(self, beat: Beat, span: float, now: float) -> bool:
-        """Whether a byte has come since the deadline was armed; it is then armed again."""
-        due = max(self.received_at or self._judged_from, self._judged_from) + span
-        if due <= now:
-            return False
-        self._timers.set(beat, due)
-        return True
+    def _judge_silence(self, beat: Beat, now: float) -> Beat | None:
+        """What the silence since the last byte comes to; each silence is probed once before it is death."""
+        heard = self._judged_from if self.received_at is None else max(self.received_at, self._judged_from)
+        probe_at, dead_at = heard + self._policy.probe_after, heard + self._policy.dead_after
+        if probe_at > now:
+            self._timers.set(Beat.PROBE, probe_at)
+            return None
+        if beat is Beat.PROBE or dead_at > now:
+            self._timers.set(Beat.SILENT, dead_at)
+            return Beat.PROBE
+        return Beat.SILENT

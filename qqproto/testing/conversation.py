@@ -27,6 +27,7 @@ _REASONS = {
     4007: "wrong sequence",
     4010: "invalid shard",
     4011: "sharding required",
+    4902: "reset by resume",
     4903: "create session error",
 }
 
@@ -256,7 +257,7 @@ class FakeConversation:
     def _resume(self, session: FakeSession, sequence: int, now: float) -> None:
         if session.live is not None:
             loser, session.live = session.live, None
-            loser.close(4902, "reset by resume", now)
+            loser._say_close(4902, now)
         self.session = session
         session.live = self
         session.away_since = None

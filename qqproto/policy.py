@@ -115,6 +115,16 @@ class Policy:
     max_buffered: int = 1000
     """Events between machine and application in a driver; when it is full, reading pauses."""
 
+    def __post_init__(self) -> None:
+        if not self.backoff or min(self.backoff) <= 0:
+            raise ValueError("backoff needs delays above zero: without them a shard would spin")
+        if self.min_interval <= 0:
+            raise ValueError("min_interval must be above zero: otherwise a lying server could make a shard spin")
+        if self.keepalive_ping is not None and self.keepalive_ping <= 0:
+            raise ValueError("keepalive_ping must be above zero, or None for no pings")
+        if self.leave_code is not None and not 3000 <= self.leave_code <= 4999:
+            raise ValueError("leave_code must be from 3000 to 4999, as the codes that applications may send, or None")
+
     def delay(self, failures: int, random: float) -> float:
         """The wait before the next dial after ``failures`` consecutive failures (at least 1), with ``random`` in [0,
         1).

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,3 +31,28 @@ def test_the_numbers_of_the_platforms_documents_are_the_defaults() -> None:
     assert POLICY.token_refresh_before == 60.0, "inside its last minute a new token is given"
     assert POLICY.sending_too_fast_pause == 60.0, "4008: a minute's silence"
     assert POLICY.leave_code not in (1000, 1001), "they end sessions elsewhere"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"backoff": ()},
+        {"backoff": (1.0, 0.0)},
+        {"backoff": (-1.0,)},
+        {"min_interval": 0.0},
+        {"keepalive_ping": 0.0},
+        {"keepalive_ping": -1.0},
+        {"leave_code": 1000},
+        {"leave_code": 1006},
+        {"leave_code": 5000},
+        {"leave_code": 0},
+    ],
+)
+def test_a_policy_that_would_spin_or_could_not_be_said_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(change))):
+        Policy(**change)
+
+
+@pytest.mark.parametrize("change", [{"leave_code": None}, {"leave_code": 3000}, {"keepalive_ping": 15.0}])
+def test_what_is_unusual_and_harmless_is_not(change: dict[str, Any]) -> None:
+    Policy(**change)

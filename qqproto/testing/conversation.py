@@ -53,6 +53,7 @@ class FakeConversation:
     """One client's talk with the fake platform, from the open WebSocket to its end.
 
     ``id`` is the connection's number on the platform, ``session`` the session that lives on it, None before READY.
+    ``pings`` and ``pongs`` count the client's, in framing BYTES.
     The platform makes it, feeds it and takes what it says; tests pull its levers. What the client does wrong goes to
     ``FakePlatform.violations``, besides what the platform itself would do about it.
     """
@@ -71,6 +72,8 @@ class FakeConversation:
         self.session: FakeSession | None = None
         self.closing = False
         self.over = False
+        self.pings = 0
+        self.pongs = 0
         self.pulse = Pulse(self._blame, self._behaviour)
 
     def __repr__(self) -> str:

@@ -51,7 +51,6 @@ class WebSocketLine:
     """Framing BYTES: the server's end of a WebSocket, by wsproto, without extensions and subprotocols.
 
     After its own close frame it waits for the client's, ``behaviour.close_wait`` at most, and then closes the stream.
-    ``pings`` and ``pongs`` count the client's.
     """
 
     def __init__(
@@ -68,8 +67,6 @@ class WebSocketLine:
         self._close_by: float | None = None
         self._closed = False
         self._said_goodbye = False
-        self.pings = 0
-        self.pongs = 0
 
     # -- what the talk says ---------------------------------------------------------------------------------------
 
@@ -129,20 +126,18 @@ class WebSocketLine:
     # -- steps ----------------------------------------------------------------------------------------------------
 
     def _on_event(self, event: ws.Event, talk: FakeConversation, now: float) -> None:
-        if self._said_goodbye:
-            self._blame(now, "a frame after the client's own close frame")
-        elif self._closed:
+        if self._closed:
             return
-        elif isinstance(event, ws.Request):
+        if isinstance(event, ws.Request):
             self._on_request(event, talk, now)
         elif isinstance(event, (ws.TextMessage, ws.BytesMessage)):
             self._on_message(event, talk, now)
         elif isinstance(event, ws.Ping):
-            self.pings += 1
+            talk.pings += 1
             if self._wire.state is ConnectionState.OPEN:
                 self._put(SendData(self._id, self._wire.send(event.response())))
         elif isinstance(event, ws.Pong):
-            self.pongs += 1
+            talk.pongs += 1
         elif isinstance(event, ws.CloseConnection):
             self._on_close(event, talk, now)
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from wsproto import ConnectionType, WSConnection
 from wsproto import events as ws
 
@@ -355,3 +357,20 @@ def test_a_message_that_is_too_big_or_in_too_many_pieces_is_closed() -> None:
         assert closed.code == 1009
         assert client.ended == BYE
         assert len(told(client.platform)) == 1
+
+
+# -- anything ----------------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.binary(max_size=40), max_size=8), st.booleans())
+def test_no_bytes_make_it_raise(junk: list[bytes], upgraded: bool) -> None:
+    platform = FakePlatform()
+    id = ByteClient(platform).id if upgraded else platform.connect(0.0)
+    for piece in junk:
+        platform.receive_data(id, piece, 1.0)
+        drain(platform)
+    platform.handle_timer(1000.0)
+    platform.receive_data(id, b"", 1000.0)
+    drain(platform)
+    assert platform.conversations == []
+    assert platform.next_timer() is None

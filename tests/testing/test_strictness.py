@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from qqproto.testing import Behaviour, FakeBot, FakePlatform
 from tests.testing.clients import TextClient, online
@@ -439,3 +441,19 @@ def test_what_was_on_its_way_when_the_platform_closed_is_no_fault() -> None:
     client.say_raw(json.dumps({"op": 99}), 1.1)
     client.say_raw("{", 1.1)
     assert client.platform.violations == []
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda parts: st.lists(parts, max_size=3) | st.dictionaries(st.text(max_size=5), parts, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(st.lists(st.tuples(st.sampled_from([0, 1, 2, 6, 7]), VALUES), max_size=5))
+def test_no_message_makes_it_raise(messages: list[tuple[int, Any]]) -> None:
+    client = TextClient(FakePlatform())
+    for op, data in messages:
+        client.say(op, {"token": client.token, **data} if isinstance(data, dict) else data, 1.0)
+    client.leave(None, 2.0)
+    assert client.platform.conversations == []

@@ -19,7 +19,7 @@ from wsproto.events import (
     Request,
     TextMessage,
 )
-from wsproto.utilities import LocalProtocolError, RemoteProtocolError
+from wsproto.utilities import RemoteProtocolError
 
 from qqproto.policy import Policy
 
@@ -110,8 +110,11 @@ class WebSocket:
         return self._wire.send(Ping())
 
     def close(self, code: int, reason: str) -> bytes:
-        """Our goodbye's bytes, empty if there is nothing to say it on. Nothing is received or sent afterwards."""
-        data = self._wire.send(CloseConnection(code=code, reason=_short(reason))) if self.open else b""
+        """Our goodbye's bytes, empty if there is nothing to say it on. Nothing is received or sent afterwards.
+
+        What is too much of ``reason`` for a close frame is cut off.
+        """
+        data = self._wire.send(CloseConnection(code=code, reason=reason)) if self.open else b""
         self._over = True
         return data
 
@@ -173,23 +176,12 @@ class WebSocket:
     def _closed(self, event: CloseConnection) -> Received:
         if self._wire.state is ConnectionState.OPEN:
             # Not the peer's close frame: wsproto reports its own parse error as one, and stays open.
-            return self._break(f"not WebSocket: {event.reason or 'bad frame'}", event.code)
+            return self._break(f"not WebSocket: {event.reason}", event.code)
         self._over = True
         code = None if event.code == _NO_STATUS else int(event.code)
         return CloseReceived(code, event.reason or "", self._wire.send(event.response()))
 
     def _break(self, what: str, code: int) -> Broken:
-        reply = b""
-        if self.open:
-            try:
-                reply = self._wire.send(CloseConnection(code=code, reason=""))
-            except LocalProtocolError:
-                reply = b""
-        self._over = True
+        reply = self.close(code, "")
         self._text, self._binary = [], []
         return Broken(what, int(code), reply)
-
-
-def _short(reason: str) -> str:
-    """A close reason has at most 123 bytes (RFC 6455 §5.5)."""
-    return reason.encode()[:123].decode(errors="ignore")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -103,7 +105,7 @@ def test_acknowledged_heartbeats_are_one_period_apart(interval: float, random: f
         assert due is not None
         pulse.ack(due)
     assert {beat for _, beat in pulse.beats} == {Beat.HEARTBEAT}
-    gaps = [later - earlier for (earlier, _), (later, _) in zip(pulse.beats, pulse.beats[1:], strict=False)]
+    gaps = [later - earlier for (earlier, _), (later, _) in pairwise(pulse.beats)]
     assert max(gaps) < interval
     assert min(gaps) >= 0.74 * interval
 

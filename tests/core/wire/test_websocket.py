@@ -50,9 +50,9 @@ def test_the_upgrade_request_is_that_of_rfc_6455_and_offers_nothing_more() -> No
     assert len(fields) == len(headers)
     key = fields.pop("sec-websocket-key")
     assert len(base64.b64decode(key, validate=True)) == 16
+    assert fields.pop("upgrade").lower() == "websocket"
     assert fields == {
         "host": "gateway.example",
-        "upgrade": "websocket",
         "connection": "Upgrade",
         "sec-websocket-version": "13",
     }, "no compression, no subprotocol: no SDK of the platform negotiates either"
@@ -171,8 +171,8 @@ def test_an_endless_body_is_not_kept() -> None:
     [
         ({"Sec_WebSocket_Accept": b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="}, "Bad accept token"),
         ({"Sec_WebSocket_Accept": None}, "Bad accept token"),
-        ({"Upgrade": None}, "Missing header, 'Upgrade: websocket'"),
-        ({"Upgrade": b"h2c"}, "Missing header, 'Upgrade: websocket'"),
+        ({"Upgrade": None}, "Missing header, 'Upgrade: "),
+        ({"Upgrade": b"h2c"}, "Missing header, 'Upgrade: "),
         ({"Connection": None}, "Missing header, 'Connection: Upgrade'"),
         ({"Connection": b"keep-alive"}, "Missing header, 'Connection: Upgrade'"),
         ({"Sec_WebSocket_Extensions": b"permessage-deflate"}, "unrecognized extension permessage-deflate"),
@@ -186,7 +186,9 @@ def test_an_endless_body_is_not_kept() -> None:
 def test_an_upgrade_that_is_not_the_one_asked_for_is_broken(changed: dict[str, bytes | None], what: str) -> None:
     websocket = WebSocket(URL, {}, Policy())
     answer = accept(websocket.handshake(), **changed)
-    assert broken(websocket, answer) == Broken(f"the WebSocket upgrade failed: {what}", 1002, b"")
+    item = broken(websocket, answer)
+    assert item.what.startswith(f"the WebSocket upgrade failed: {what}")
+    assert (item.code, item.reply) == (1002, b""), "there is no WebSocket yet to say anything on"
 
 
 @pytest.mark.parametrize(

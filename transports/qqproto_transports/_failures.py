@@ -57,7 +57,8 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
             link = members[0]
         else:
             yield link
-            link = link.__cause__
+            # httpcore cuts the chain (`raise … from None`) but gives the cause as the argument.
+            link = link.__cause__ or next((part for part in link.args if isinstance(part, BaseException)), None)
 
 
 # -- Python's own ------------------------------------------------------------------------------------------------------
@@ -84,8 +85,7 @@ def _tls(error: ssl.SSLError) -> Failure:
         return Failure(FailureKind.TLS_UNTRUSTED, f"the certificate is not trusted: {why}")
     if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
         return Failure(FailureKind.EOF, "the connection was closed in the middle of TLS")
-    reason = error.reason if isinstance(error.reason, str) else ""
-    words = reason.replace("_", " ").lower()
+    words = (getattr(error, "reason", None) or "").replace("_", " ").lower()
     return Failure(FailureKind.TLS, f"TLS failed: {words}" if words else "TLS failed")
 
 
@@ -149,15 +149,29 @@ _FOREIGN: dict[tuple[str, str], tuple[FailureKind, str]] = {
 """Package and class; the first class of an exception's that is found here counts."""
 
 
+_TOLD_APART: dict[tuple[str, str], tuple[tuple[str, FailureKind, str], ...]] = {
+    ("httpx", "RemoteProtocolError"): (
+        ("Server disconnected", FailureKind.EOF, "the server hung up"),
+        ("peer closed connection", FailureKind.EOF, "the server hung up in the middle of its reply"),
+    ),
+    ("httpx", "ProxyError"): (("407", FailureKind.PROXY_AUTH, "the proxy wants other credentials"),),
+}
+"""Classes that stand for several things, which only the beginning of the text tells apart."""
+
+
 def _foreign(error: BaseException) -> Failure | None:
     for cls in type(error).__mro__:
-        row = _FOREIGN.get((cls.__module__.partition(".")[0], cls.__name__))
-        if row is not None:
-            kind, words = row
-            status = _status(error)
-            if status == _PROXY_AUTH or (kind is FailureKind.PROXY and str(error).startswith(str(_PROXY_AUTH))):
-                return Failure(FailureKind.PROXY_AUTH, "the proxy wants other credentials", _PROXY_AUTH)
-            return Failure(kind, f"{words} with HTTP {status}" if status else words, status)
+        name = (cls.__module__.partition(".")[0], cls.__name__)
+        if name not in _FOREIGN:
+            continue
+        kind, words = _FOREIGN[name]
+        for beginning, other_kind, other_words in _TOLD_APART.get(name, ()):
+            if str(error).startswith(beginning):
+                kind, words = other_kind, other_words
+        status = _status(error)
+        if status == _PROXY_AUTH:
+            return Failure(FailureKind.PROXY_AUTH, "the proxy wants other credentials", status)
+        return Failure(kind, f"{words} with HTTP {status}" if status else words, status)
     return None
 
 

@@ -1,0 +1,240 @@
+"""HTTP exchanges: over real sockets with httpx, through a host's own client, and through a host's callable."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gzip
+import subprocess
+import sys
+import zlib
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from qqproto import FailureKind, HTTPRequest, HTTPResponse
+from qqproto_transports._common import HTTPExchange
+from qqproto_transports._failures import Failed, failure_of
+from qqproto_transports._http import exchange_by
+from qqproto_transports._tls import default_context
+from tests.transports.certificates import server_context, trusting
+from tests.transports.loops import on_loop
+from tests.transports.servers import closed_port, serving
+
+SECRET = "the-secret-of-a-bot"
+LIMIT = 10_000
+
+
+class Replies:
+    """A server that answers each request with the same bytes, and what it was asked."""
+
+    def __init__(self, reply: bytes) -> None:
+        self.reply = reply
+        self.heads: list[str] = []
+        self.bodies: list[bytes] = []
+
+    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        self.heads.append(head)
+        length = next((line.split(":")[1] for line in head.split("\r\n") if line.startswith("content-length")), "0")
+        self.bodies.append(await reader.readexactly(int(length)))
+        writer.write(self.reply)
+        await writer.drain()
+
+
+def reply(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+def ask(port: int, body: bytes = b"{}", scheme: str = "http") -> HTTPRequest:
+    return HTTPRequest("POST", f"{scheme}://127.0.0.1:{port}/token", {"Authorization": SECRET}, body)
+
+
+def by_httpx(client: httpx.AsyncClient | None = None) -> HTTPExchange:
+    return exchange_by(client, trusting, LIMIT)
+
+
+@contextlib.asynccontextmanager
+async def either_client(own: bool) -> AsyncIterator[HTTPExchange]:
+    """httpx with a client of ours, or one of the host's that follows redirects and has a login of its own."""
+    if own:
+        yield by_httpx()
+    else:
+        async with httpx.AsyncClient(follow_redirects=True, auth=("user", "password"), trust_env=False) as client:
+            yield by_httpx(client)
+
+
+@pytest.mark.parametrize("own", [True, False])
+@on_loop
+async def test_an_exchange(own: bool) -> None:
+    replies = Replies(reply(b'{"a":1}', "X-Tps-trace-ID: 123", status="401 Unauthorized"))
+
+    async with serving(replies.talk) as port, either_client(own) as exchange:
+        response = await exchange(ask(port, b'{"appId":"1"}'))
+
+    assert (response.status, response.body, response.header("x-tps-trace-id")) == (401, b'{"a":1}', "123")
+    assert replies.bodies == [b'{"appId":"1"}']
+    assert f"authorization: {SECRET}" in replies.heads[0], "a login of the client's does not replace the token"
+
+
+@pytest.mark.parametrize("own", [True, False])
+@on_loop
+async def test_a_redirect_is_not_followed(own: bool) -> None:
+    """A 307 would send the secret to another host."""
+    elsewhere = Replies(reply(b"{}"))
+    async with serving(elsewhere.talk) as other:
+        redirect = reply(b"", f"Location: http://127.0.0.1:{other}/", status="307 Temporary Redirect")
+        async with serving(Replies(redirect).talk) as port, either_client(own) as exchange:
+            response = await exchange(ask(port))
+
+    assert response.status == 307
+    assert elsewhere.heads == []
+
+
+@pytest.mark.parametrize("own", [True, False])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(reply(b"x" * (LIMIT + 1)), id="announced"),
+        pytest.param(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 5_000_000, id="endless"),
+        pytest.param(reply(gzip.compress(b"x" * 100_000), "Content-Encoding: gzip"), id="gzip bomb"),
+    ],
+)
+@on_loop
+async def test_a_body_over_the_limit_is_a_failure(own: bool, answer: bytes) -> None:
+    async with serving(Replies(answer).talk) as port, either_client(own) as exchange:
+        with pytest.raises(Failed) as caught:
+            await exchange(ask(port))
+
+    assert f"more than {LIMIT} bytes" in caught.value.failure.message
+
+
+@on_loop
+async def test_a_body_at_the_limit_is_none() -> None:
+    async with serving(Replies(reply(b"x" * LIMIT)).talk) as port:
+        response = await by_httpx()(ask(port))
+
+    assert response.body == b"x" * LIMIT
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding"), [(gzip.compress(b"{}"), "gzip"), (zlib.compress(b"{}"), "deflate"), (b"{}", "identity")]
+)
+@on_loop
+async def test_a_proxy_that_compresses_unasked_does_no_harm(body: bytes, encoding: str) -> None:
+    replies = Replies(reply(body, f"Content-Encoding: {encoding}"))
+
+    async with serving(replies.talk) as port:
+        response = await by_httpx()(ask(port))
+
+    assert response.body == b"{}"
+    assert "accept-encoding: identity" in replies.heads[0]
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br"])
+@on_loop
+async def test_a_body_that_cannot_be_unpacked_is_a_failure(encoding: str) -> None:
+    async with serving(Replies(reply(b"{}", f"Content-Encoding: {encoding}")).talk) as port:
+        with pytest.raises(Failed):
+            await by_httpx()(ask(port))
+
+
+@on_loop
+async def test_certificates_are_verified() -> None:
+    replies = Replies(reply(b"{}"))
+    untrusting = exchange_by(None, default_context, LIMIT)
+
+    async with serving(replies.talk, ssl=server_context("127.0.0.1")) as port:
+        with pytest.raises(httpx.ConnectError) as caught:
+            await untrusting(ask(port, scheme="https"))
+        assert replies.heads == []
+        response = await by_httpx()(ask(port, scheme="https"))
+
+    assert response.body == b"{}"
+    failure = failure_of(caught.value)
+    assert failure.kind is FailureKind.TLS_UNTRUSTED
+    assert "unable to get local issuer certificate" in failure.message
+
+
+@on_loop
+async def test_the_environment_is_not_asked_for_a_proxy() -> None:
+    replies = Replies(reply(b"{}"))
+    with closed_port() as nobody, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("http_proxy", f"http://127.0.0.1:{nobody}")
+        patch.setenv("all_proxy", f"http://127.0.0.1:{nobody}")
+        async with serving(replies.talk) as port:
+            response = await by_httpx()(ask(port))
+
+    assert response.status == 200
+
+
+async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+
+
+@on_loop
+async def test_what_httpx_raises_is_in_the_table() -> None:
+    with closed_port() as port, pytest.raises(httpx.TransportError) as caught:
+        await by_httpx()(ask(port))
+    assert failure_of(caught.value).kind is FailureKind.REFUSED
+
+    async with serving(hang_up) as port:
+        with pytest.raises(httpx.TransportError) as caught:
+            await by_httpx()(ask(port))
+    assert failure_of(caught.value).kind is FailureKind.EOF
+
+    with pytest.raises(httpx.TransportError) as caught:
+        await by_httpx()(HTTPRequest("GET", "http://no-such-name.invalid/", {}, b""))
+    assert failure_of(caught.value).kind is FailureKind.DNS
+
+    for url in ("nonsense", "http://[::1/"):
+        with pytest.raises((httpx.TransportError, httpx.InvalidURL)) as wrong:
+            await by_httpx()(HTTPRequest("GET", url, {}, b""))
+        assert failure_of(wrong.value).kind is FailureKind.OTHER
+
+
+@on_loop
+async def test_a_hosts_callable_is_held_to_the_limit_too() -> None:
+    async def exchange(request: HTTPRequest) -> HTTPResponse:
+        return HTTPResponse(200, {}, request.body)
+
+    limited = exchange_by(exchange, trusting, LIMIT)
+
+    assert (await limited(ask(1, b"x" * LIMIT))).body == b"x" * LIMIT
+    with pytest.raises(Failed):
+        await limited(ask(1, b"x" * (LIMIT + 1)))
+
+
+@on_loop
+async def test_a_callable_that_returns_something_else_is_a_bug() -> None:
+    async def exchange(request: HTTPRequest) -> HTTPResponse:
+        return httpx.Response(200)  # type: ignore[return-value]  # what a host may well do
+
+    with pytest.raises(TypeError, match="must return an HTTPResponse, not Response"):
+        await exchange_by(exchange, trusting, LIMIT)(ask(1))
+
+
+def test_another_kind_of_client_is_refused_at_once() -> None:
+    with httpx.Client() as client, pytest.raises(TypeError, match="AsyncClient or an async callable, not Client"):
+        exchange_by(client, trusting, LIMIT)  # type: ignore[arg-type]  # the mistake that is meant
+
+
+def test_httpx_is_imported_only_where_it_is_needed() -> None:
+    script = """
+import sys
+from qqproto import Credentials
+from qqproto_transports.asyncio import BotAccount, open_gateway
+async def exchange(request): ...
+open_gateway(BotAccount(Credentials("1", "s"), http=exchange), intents=1)
+assert "httpx" not in sys.modules
+sys.modules["httpx"] = None
+try:
+    BotAccount(Credentials("1", "s"))
+except ImportError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert "pip install 'qqproto[asyncio]'" in done.stdout

@@ -138,7 +138,8 @@ class WebSocketLine:
                 self._put(SendData(self._id, self._wire.send(event.response())))
         elif isinstance(event, ws.Pong):
             talk.pongs += 1
-        elif isinstance(event, ws.CloseConnection):
+        else:
+            assert isinstance(event, ws.CloseConnection), event
             self._on_close(event, talk, now)
 
     def _on_request(self, request: ws.Request, talk: FakeConversation, now: float) -> None:

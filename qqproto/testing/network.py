@@ -135,7 +135,7 @@ class Cable:
 
     def cut(self) -> None:
         """The stream ends for both, without a close frame; what was on its way is lost."""
-        if self._framing is Framing.BYTES:
+        if self._framing is Framing.BYTES and self.number is not None:
             self._break(partial(self._driver.received, self, b""))
         else:
             self._break(partial(self._tell_lost, Failure(FailureKind.EOF, "the stream ended")))
@@ -165,7 +165,7 @@ class Cable:
         return next((talk for talk in self._world.platform.conversations if talk.id == self.number), None)
 
     def _opened(self) -> None:
-        if self.client_listens:
+        if self.client_listens and not self._black:
             number = self.number = self._world.platform.connect(self._world.now, self._framing)
             self.server_there = True
             self._world.plug_in(self, number)

@@ -238,6 +238,15 @@ def test_op_7_and_then_4009_if_the_client_stays() -> None:
     assert platform.violations == ["15.000 s, connection 1: still there 10 s after op 7"]
 
 
+def test_op_7_and_op_9_can_come_before_there_is_a_session() -> None:
+    client = TextClient(FakePlatform())
+    client.talk.send_reconnect(1.0)
+    client.talk.invalidate(1.0)
+    client.talk.close(4009, "", 1.0)
+    assert [message["op"] for message in client.listen()] == [7, 9]
+    assert client.close_code == 4009
+
+
 @pytest.mark.parametrize("resumable", [False, True])
 def test_op_9_ends_the_session_unless_it_is_resumable(resumable: bool) -> None:
     platform = FakePlatform()

@@ -155,6 +155,25 @@ def test_the_platform_pings_and_counts_the_pong() -> None:
     assert (talk.pings, talk.pongs) == (1, 1)
 
 
+def test_a_ping_that_meets_the_platforms_close_is_not_answered() -> None:
+    client = ByteClient(FakePlatform())
+    client.platform.conversations[0].close(4000, "", 1.0)
+    client.send(b"\x89\x80\x00\x00\x00\x00", 1.0)
+    assert not any(isinstance(event, ws.Pong) for event in client.heard)
+    assert client.platform.conversations[0].pings == 1
+
+
+def test_nothing_is_said_before_the_upgrade() -> None:
+    platform = FakePlatform()
+    platform.connect(0.0)
+    talk = platform.conversations[0]
+    talk.send_raw("early")
+    talk.ping()
+    assert drain(platform) == []
+    talk.close(4000, "", 1.0)
+    assert drain(platform) == []
+
+
 # -- the upgrade -------------------------------------------------------------------------------------------------------
 
 

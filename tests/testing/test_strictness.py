@@ -365,6 +365,13 @@ def test_a_heartbeat_with_a_sequence_that_was_not_sent() -> None:
     assert told(client.platform) == ["a heartbeat with sequence 2, where 1 was the last one sent"]
 
 
+def test_a_heartbeat_without_a_sequence_is_right_until_there_is_one() -> None:
+    client = online(FakePlatform())
+    client.beat(None, 1.0)
+    client.beat(1, 2.0)
+    assert client.platform.violations == []
+
+
 def test_a_heartbeat_whose_sequence_falls() -> None:
     client = online(FakePlatform())
     for number in range(3):

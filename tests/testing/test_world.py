@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from qqproto import (
+    Abort,
     Account,
     Credentials,
     Disconnected,
@@ -173,6 +174,18 @@ def test_several_shards_share_an_account_and_pace_their_identifies(framing: Fram
     assert one.platform.violations == []
 
 
+def test_a_bot_takes_its_randomness_from_where_it_is_told_to() -> None:
+    one = World()
+    for random in (0.0, 0.5):
+        bot = one.bot(random=lambda random=random: random)  # type: ignore[misc]
+        one.run(5.0)
+        assert bot.connected
+    one.run(20.0)
+    first, second = (frame.at for frame in one.platform.frames if frame.op == 1)
+    assert first == 0.0
+    assert second == pytest.approx(5.0 + (41.25 - 2.0625) / 2)
+
+
 def test_a_process_may_run_some_of_the_shards() -> None:
     one = World()
     bot = one.bot(shards=[(2, 8)])
@@ -296,6 +309,71 @@ def test_latency_delays_everything_and_makes_nobody_late(framing: Framing) -> No
     one.run(0.2)
     assert contents(bot) == ["a"]
     assert one.platform.violations == []
+
+
+@both
+@pytest.mark.parametrize("lever", ["cut", "reset", "black_hole"])
+def test_a_dial_under_way_meets_the_same_network(framing: Framing, lever: str) -> None:
+    one = World()
+    one.network.latency = 0.4
+    bot = one.bot(framing=framing)
+    one.run_until(lambda: bool(bot.connections), 60.0)
+    getattr(bot, lever)()
+    one.run(1.0)
+    assert one.platform.conversations == []
+    assert [event.failure is not None for event in bot.events if isinstance(event, Disconnected)] == (
+        [] if lever == "black_hole" else [True]
+    )
+    one.run_until(lambda: bot.connected, 60.0)
+    assert one.platform.violations == []
+
+
+def test_a_process_that_stalls_while_it_dials_finds_the_connection_open() -> None:
+    one = World()
+    one.network.latency = 0.4
+    bot = one.bot()
+    one.run_until(lambda: bool(bot.connections), 60.0)
+    bot.stall(5.0)
+    one.run(4.9)
+    assert one.platform.conversations == []
+    one.run_until(lambda: bot.connected, 60.0)
+    assert len(bot.connections) == 1
+
+
+def test_a_dial_that_fails_after_its_bot_was_closed_comes_to_nothing() -> None:
+    one = World()
+    one.network.latency, one.network.dial = 0.4, Failure(FailureKind.REFUSED)
+    bot = one.bot()
+    one.run_until(lambda: bool(bot.connections), 60.0)
+    bot.close()
+    assert bot.ended
+    one.run(10.0)
+    assert kinds(bot.events)[-1] is Stopped
+
+
+@both
+def test_a_rotation_on_a_slow_network_overlaps_with_the_end_of_the_old_connection(framing: Framing) -> None:
+    one = World()
+    one.network.latency = 0.4
+    bot = one.bot(framing=framing)
+    one.run(200.0)
+    one.platform.conversations[0].send_reconnect(one.now)
+    one.run(60.0)
+    assert bot.connected
+    assert one.platform.ops() == [2, 6]
+    assert len(one.platform.conversations) == 1
+    assert one.platform.violations == []
+
+
+def test_a_reply_that_comes_after_its_deadline_comes_to_nothing() -> None:
+    one = World()
+    one.network.latency = 10.0
+    bot = one.bot()
+    one.run(1.0)
+    one.network.latency = 0.0
+    one.run_until(lambda: bot.connected, 60.0)
+    one.run(60.0)
+    assert [asked.request.method for asked in bot.requests] == ["POST", "POST", "GET"]
 
 
 def test_an_abort_reaches_the_platform_after_the_latency() -> None:
@@ -511,8 +589,10 @@ class Broken(Shard):
 
     def next_output(self) -> Any:
         output = super().next_output()
-        if output is None and self.fault in ("writing", "dialling", "talking"):
+        if output is None and self.fault in ("writing", "dialling", "talking", "aborting"):
             fault, self.fault = self.fault, ""
+            if fault == "aborting":
+                return Abort(10_000)
             if fault == "writing":
                 return SendData(10_000, b"x")
             return OpenConnection(10_000, 60.0, "wss://x") if fault == "dialling" else LoopLag(0, 9.0)
@@ -553,6 +633,15 @@ def test_a_shard_that_breaks_its_contract_is_found_out(fault: str, complaint: st
     say(one, "a")
     with pytest.raises(AssertionError, match=complaint):
         one.run(100.0)
+
+
+def test_an_abort_of_what_is_over_does_no_harm() -> None:
+    one, driver, shard = broken()
+    shard.fault = "aborting"
+    say(one, "a")
+    one.run(100.0)
+    assert driver.connected
+    assert contents(driver) == ["a"]
 
 
 def test_a_shard_that_goes_on_after_stopped_is_found_out() -> None:

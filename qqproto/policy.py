@@ -70,7 +70,7 @@ class Policy:
     """A session older than this that has been silent since its last RESUMED is renewed at the next rotation: sessions
     that are resumed but carry no events have been seen after one to three days (bot-docs#191, hermes#19821)."""
     saved_session_life: float = 3600.0
-    """A saved session older than this is not resumed."""
+    """A saved session older than this is not resumed, nor one that has been without a connection for longer."""
     offline_grace: float = 60.0
     """How long a shard may be away before the application is told ``Offline``."""
     leave_code: int | None = 4000

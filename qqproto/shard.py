@@ -344,8 +344,15 @@ class Shard:
 
     def _begin(self, now: float) -> None:
         self._enter(Phase.HTTP, now)
+        if self._live is not None and now - self._left_at(self._live) > self._policy.saved_session_life:
+            # To be refused now would cost one more step of a backoff that has grown to a minute.
+            self._live = None
         id, deadline = self._new_question(now, for_token=True)
         self._emit(FetchToken(id, deadline, self._rejected))
+
+    def _left_at(self, live: LiveSession) -> float:
+        """Since when the session has been without a connection; a restored one, since it was saved."""
+        return live.since if self._last_up is None else self._last_up
 
     def _new_question(self, now: float, *, for_token: bool) -> tuple[int, float]:
         deadline = now + self._policy.http_timeout

@@ -74,13 +74,13 @@ def test_row_41_an_outage_of_a_day_is_less_than_forty_lines() -> None:
         told.hear()
     host.dial = None
     host.redial(61.0)
-    host.say(hello(), resumed(2))
+    host.say(hello(), ready("S-2"))
     told.hear()
     assert 20 < len(told.lines) < 40
     texts = [text for _, text, _ in told.lines]
     assert "reset by the peer" in texts[0]
     assert any(text.startswith("shard 0: offline: dns: no such name") for text in texts)
-    assert texts[-1].startswith("shard 0: online again after")
+    assert texts[-2].startswith("shard 0: online again after")
 
 
 def test_a_connection_that_flaps_for_a_day_is_told_ever_more_rarely() -> None:

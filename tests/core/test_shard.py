@@ -597,6 +597,31 @@ def test_a_session_that_is_foreign_or_old_is_not_resumed(session: Session, age: 
     assert [frame["op"] for frame in host.sent()] == [2]
 
 
+@pytest.mark.parametrize(("away", "opcode"), [(3500.0, 6), (3700.0, 2)])
+def test_a_session_is_resumed_after_an_outage_of_up_to_an_hour(away: float, opcode: int) -> None:
+    host = Host()
+    host.up()
+    host.dial = Failure(FailureKind.DNS)
+    host.lose(Failure(FailureKind.RESET))
+    host.run(away)
+    host.dial = None
+    host.redial(60.0)
+    host.say(hello())
+    assert [frame["op"] for frame in host.sent()] == [opcode]
+
+
+def test_a_saved_session_grows_too_old_while_the_network_is_down() -> None:
+    host = Host(SESSION, session_age=3000.0, start=False)
+    host.dial = Failure(FailureKind.DNS)
+    host.shard.start(host.now)
+    host.drain()
+    host.run(700.0)
+    host.dial = None
+    host.redial(60.0)
+    host.say(hello())
+    assert [frame["op"] for frame in host.sent()] == [2]
+
+
 def test_row_23_a_silent_session_of_a_day_is_renewed_at_a_rotation() -> None:
     host = Host()
     host.up()

@@ -10,13 +10,14 @@ from qqproto.actions import Abort, CloseConnection, SendData
 from qqproto.config import ShardConfig
 from qqproto.conversation import Conversation, Ending
 from qqproto.credentials import Token
+from qqproto.errors import LocalProtocolError
 from qqproto.events import Dispatch
 from qqproto.failures import Failure, FailureKind
 from qqproto.outbox import Outbox, Output
 from qqproto.pacing import IdentifySlot
 from qqproto.policy import Policy
 from qqproto.protocol.close_codes import Phase, Verdict
-from qqproto.protocol.rest import retry_after
+from qqproto.protocol.rest import retry_after, usable_gateway_url
 from qqproto.session import LiveSession, Session
 from qqproto.wire.websocket import Broken, CloseReceived, Message, Pinged, Rejected, WebSocket
 
@@ -26,7 +27,8 @@ class QQGatewayConnection:
 
     ``url`` is what to ask for in the WebSocket's upgrade; the host has opened the stream (TCP, TLS) already. The other
     arguments are :class:`~qqproto.Conversation`'s. Call :meth:`connection_opened`, then feed :meth:`receive_data`;
-    after every input drain :meth:`next_output`. It is over when :attr:`ending` is set. Nothing from the network raises.
+    after every input drain :meth:`next_output`. It is over when :attr:`ending` is set. Nothing from the network raises;
+    a URL that cannot be asked for raises ValueError here.
     """
 
     def __init__(
@@ -42,11 +44,14 @@ class QQGatewayConnection:
         outbox: Outbox | None = None,
         id: int | None = None,
     ) -> None:
+        if not usable_gateway_url(url):
+            raise ValueError(f"{url!r} is no ws:// or wss:// URL")
         self._outbox = outbox or Outbox(self.settle if config.settle == "delivery" else None)
         self._emit = self._outbox.queue.append
         self._id = id if id is not None else self._outbox.new_id()
         self._policy = policy
         self._websocket = WebSocket(url, config.headers, policy)
+        self._opened = False
         self.conversation = Conversation(
             config,
             token,
@@ -89,11 +94,16 @@ class QQGatewayConnection:
 
     def connection_opened(self, now: float) -> None:
         """The stream is up. Then drain :meth:`next_output`: the upgrade request comes first."""
+        if self._opened:
+            raise LocalProtocolError("connection_opened() was called before")
+        self._opened = True
         self._emit(SendData(self._id, self._websocket.handshake()))
         self.conversation.start(now)
 
     def receive_data(self, data: bytes, now: float) -> None:
         """Bytes came; ``b""`` is the end of the stream. Then drain :meth:`next_output`."""
+        if not self._opened:
+            raise LocalProtocolError("connection_opened() comes before receive_data()")
         conversation = self.conversation
         if self.ended:
             return

@@ -51,6 +51,9 @@ class HTTPServerSide:
     def _on_event(self, event: h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]) -> bytes:
         if isinstance(event, h11.Request):
             self._request = event
+            if _size(event) > MAX_HEAD:
+                # h11 takes a longer one if it comes in one piece.
+                return self._refuse(431, f"a head of more than {MAX_HEAD} bytes")
             if _asks_for_websocket(event):
                 self.upgrade = bytes(self._raw)
         elif isinstance(event, h11.Data):
@@ -98,6 +101,10 @@ class HTTPServerSide:
         if self._wire.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             return b""
         return self._send(reply(status, {"code": status, "message": what}, Connection="close"))
+
+
+def _size(request: h11.Request) -> int:
+    return len(request.target) + sum(len(name) + len(value) for name, value in request.headers)
 
 
 def _asks_for_websocket(request: h11.Request) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from qqproto import (
     Abort,
     Account,
+    AccountAction,
     Credentials,
     Disconnected,
     Dispatch,
@@ -23,10 +24,10 @@ from qqproto import (
     Online,
     OpenConnection,
     Policy,
-    Question,
     Ready,
     Resumed,
     SendData,
+    SendRequest,
     Shard,
     ShardConfig,
     Stopped,
@@ -600,11 +601,18 @@ class Broken(Shard):
 
 
 class Hasty(Account):
-    """An account that does not know that its token request is under way."""
+    """An account that asks for everything twice."""
 
-    def ask(self, asker: Hashable, question: Question, now: float) -> None:
-        super().ask(asker, question, now)
-        self._request_token(now)
+    again: SendRequest | None = None
+
+    def next_output(self) -> AccountAction | None:
+        if self.again is not None:
+            again, self.again = self.again, None
+            return again
+        output = super().next_output()
+        if isinstance(output, SendRequest):
+            self.again = replace(output, id=output.id + 1000)
+        return output
 
 
 def broken() -> tuple[World, MemoryDriver, Broken]:

@@ -27,6 +27,7 @@ from qqproto import (
     User,
     Verdict,
 )
+from qqproto.conversation import Ending
 from tests.core.hosts import (
     ACK,
     CONFIG,
@@ -150,7 +151,9 @@ def test_replay_comes_before_resumed_and_is_marked() -> None:
     ]
     event = talk.only(Resumed)
     assert (event.session_id, event.replayed, event.missing, event.restored) == ("S-1", 2, 0, True)
-    assert event.dispatch.data == ""
+    assert (event.dispatch.type, event.dispatch.data, event.dispatch.redelivered) == ("RESUMED", "", False)
+    assert talk.machine.live is not None
+    assert not talk.machine.live.restored
     assert event.user == SESSION.user
 
 
@@ -405,7 +408,7 @@ def test_row_5_a_silent_link_is_probed_then_dropped() -> None:
     talk.run(39.2 + 10.0)
     assert [frame["op"] for frame in talk.sent()] == [1, 1]
     talk.run(10.0)
-    assert talk.only(Abort).code == 4000
+    assert talk.only(Abort) == Abort(1, 4000)
     assert talk.now - last_byte <= 41.25 + 20.0
     assert talk.machine.verdict is Verdict.RESUME
     assert talk.machine.ending is not None
@@ -488,6 +491,24 @@ def test_row_26_nothing_is_judged_while_nothing_is_read() -> None:
     talk.run(19.9)
     assert not talk.machine.ended
     talk.run(0.2)
+    assert talk.machine.ended
+
+
+def test_reading_that_was_never_paused_is_not_resumed() -> None:
+    talk = Talk()
+    for _ in range(3):
+        talk.run(9.0)
+        talk.machine.reading_resumed(talk.now)
+    assert talk.machine.ended
+
+
+def test_reading_that_was_resumed_is_judged_like_before() -> None:
+    talk = Talk()
+    talk.up()
+    talk.machine.reading_paused(talk.now)
+    talk.machine.reading_resumed(talk.now)
+    talk.say(dispatch(2))
+    talk.run(41.25 + 20.0)
     assert talk.machine.ended
 
 
@@ -579,7 +600,7 @@ def test_op_7_is_a_planned_rotation_that_keeps_the_session() -> None:
     talk.up()
     talk.say(dispatch(2), RECONNECT, dispatch(3))
     assert [event.sequence for event in talk.take(Dispatch)] == [2]
-    assert talk.only(CloseConnection).code == 4000
+    assert talk.only(CloseConnection) == CloseConnection(1, 4000, "reconnect asked for")
     assert talk.machine.verdict is Verdict.RESUME
     assert talk.machine.ending is not None
     assert talk.machine.ending.planned
@@ -622,6 +643,21 @@ def test_row_18_op_9_and_the_close_that_follows_are_one_ending() -> None:
     assert (ending.verdict, ending.code, ending.identify_refused) == (Verdict.IDENTIFY, 4903, True)
 
 
+def test_op_9_is_given_its_time_beyond_the_deadline_of_ready() -> None:
+    talk = Talk()
+    talk.say(hello())
+    talk.allow_identify()
+    talk.run(16.0)
+    talk.say(message(9, d=False))
+    talk.run(4.9)
+    assert not talk.machine.ended
+    talk.run(0.1)
+    ending = talk.machine.ending
+    assert ending is not None
+    assert (ending.verdict, ending.phase, ending.identify_refused) == (Verdict.IDENTIFY, Phase.AUTH, True)
+    assert talk.only(CloseConnection).reason == "invalid session"
+
+
 def test_op_9_without_a_close_frame_ends_the_talk_after_five_seconds() -> None:
     talk = Talk(SESSION)
     talk.say(hello(), message(9, d=False))
@@ -650,8 +686,8 @@ def test_op_9_drops_the_session_when_the_link_dies() -> None:
 def test_op_9_with_a_resumable_flag_keeps_the_session() -> None:
     talk = Talk(SESSION)
     talk.say(hello(), message(9, d=True))
-    assert talk.only(CloseConnection).code == 4000
-    assert talk.machine.verdict is Verdict.RESUME
+    assert talk.only(CloseConnection) == CloseConnection(1, 4000, "invalid session, to be resumed")
+    assert talk.machine.ending == Ending(Verdict.RESUME, Phase.AUTH)
 
 
 @pytest.mark.parametrize(
@@ -664,6 +700,31 @@ def test_an_end_of_stream_after_identify_is_a_refusal(failure: Failure, refused:
     talk.machine.connection_lost(failure, talk.now)
     assert talk.machine.ending is not None
     assert talk.machine.ending.identify_refused is refused
+
+
+@pytest.mark.parametrize(
+    ("code", "refused"),
+    [(None, True), (1005, True), (1006, True), (4903, True), (1000, False), (4900, False), (4904, False)],
+)
+def test_which_close_codes_after_identify_are_a_refusal(code: int | None, refused: bool) -> None:
+    talk = Talk()
+    talk.say(hello())
+    talk.allow_identify()
+    talk.machine.connection_closed(code, "", talk.now)
+    assert talk.machine.ending is not None
+    assert talk.machine.ending.identify_refused is refused
+    assert talk.machine.ending.phase is Phase.AUTH
+
+
+@pytest.mark.parametrize("code", [4900, 4006])
+def test_any_close_code_after_op_9_is_a_refusal_of_the_identify(code: int) -> None:
+    talk = Talk()
+    talk.say(hello())
+    talk.allow_identify()
+    talk.say(message(9, d=False))
+    talk.machine.connection_closed(code, "", talk.now)
+    assert talk.machine.ending is not None
+    assert talk.machine.ending.identify_refused
 
 
 def test_an_end_of_stream_before_identify_refuses_nothing() -> None:
@@ -704,6 +765,33 @@ def test_a_talk_that_is_over_hears_nothing_more() -> None:
     talk.machine.reading_resumed(talk.now)
     talk.drain()
     assert talk.outputs == []
+
+
+def test_a_close_without_more_words_gives_the_session_up() -> None:
+    talk = Talk()
+    talk.up()
+    talk.machine.close(talk.now)
+    assert talk.machine.ending == Ending(Verdict.IDENTIFY, Phase.READY)
+
+
+def test_a_dead_link_is_told_with_its_phase_and_refuses_nothing() -> None:
+    talk = Talk()
+    talk.say(hello())
+    talk.allow_identify()
+    talk.run(20.0)
+    ending = talk.machine.ending
+    assert ending is not None
+    assert (ending.verdict, ending.phase, ending.identify_refused) == (Verdict.RESUME, Phase.AUTH, False)
+
+
+def test_events_name_their_shard() -> None:
+    talk = Talk(config=ShardConfig("1", 1, (3, 8)))
+    talk.say("nonsense", "nonsense")
+    talk.say(hello())
+    talk.allow_identify()
+    talk.say(ready(), dispatch(2))
+    events = [output for output in talk.outputs if isinstance(output, (Malformed, Ready, Dispatch))]
+    assert [event.shard for event in events] == [3, 3, 3, 3]
 
 
 def test_misuse_raises_at_the_call() -> None:

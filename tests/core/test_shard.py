@@ -226,7 +226,7 @@ def test_row_7_a_question_without_an_answer_is_cancelled_and_asked_again() -> No
     host.run(15.0)
     assert host.only(Cancel).id == question.id
     event = host.only(Disconnected)
-    assert event.phase is Phase.HTTP
+    assert (event.phase, event.verdict) == (Phase.HTTP, Verdict.IDENTIFY)
     assert event.failure is not None
     assert event.failure.kind is FailureKind.TIMEOUT
     host.shard.answer(question.id, TOKEN, host.now)
@@ -291,6 +291,7 @@ def test_wrong_credentials_stop_with_a_hint(code: int) -> None:
     assert host.only(Disconnected).verdict is Verdict.STOP
     stopped = host.only(Stopped)
     assert (stopped.reason, stopped.retryable) == (StopReason.CREDENTIALS, False)
+    assert (stopped.shard, stopped.failure) == (0, host.token)
     assert "AppSecret" in stopped.hint
     assert host.shard.stopped == stopped
     assert host.shard.next_timer() is None
@@ -671,6 +672,60 @@ def test_delivery_settles_by_itself() -> None:
     assert host.shard.session.settled == 2
 
 
+def test_settling_needs_the_session_and_a_sequence() -> None:
+    host = Host(settle="manual")
+    host.shard.settle(Dispatch("X", {}, sequence=1, session_id="S-1"))
+    host.up()
+    host.say(dispatch(2))
+    host.shard.settle(Dispatch("X", {}, sequence=None, session_id="S-1"))
+    host.shard.settle(Dispatch("X", {}, sequence=2, session_id="S-0"))
+    assert host.shard.status(host.now).unsettled == 1
+
+
+def test_row_23_only_a_rotation_renews_a_silent_session() -> None:
+    host = Host()
+    host.up()
+    host.live(25 * 3600.0)
+    host.outputs.clear()
+    host.lose(EOF)
+    assert host.shard.status(host.now).last_rotation is None
+    host.redial(1.0)
+    host.say(hello())
+    assert [frame["op"] for frame in host.sent()] == [6]
+
+
+def test_row_23_a_session_that_was_busy_before_its_last_resume_only_is_silent() -> None:
+    host = Host()
+    host.up()
+    host.say(dispatch(2), RECONNECT)
+    host.redial(0.25)
+    host.say(hello(), dispatch(3), resumed(4))
+    host.live(25 * 3600.0)
+    host.outputs.clear()
+    host.say(RECONNECT)
+    host.redial(0.25)
+    host.say(hello())
+    assert [frame["op"] for frame in host.sent()] == [2]
+
+
+def test_row_23_a_session_of_almost_a_day_is_resumed() -> None:
+    host = Host(SESSION, session_age=3000.0)
+    host.say(hello(), resumed(42))
+    host.live(86_400.0 - 3000.0 - 10.0)
+    host.outputs.clear()
+    host.say(RECONNECT)
+    host.redial(0.25)
+    host.say(hello())
+    assert [frame["op"] for frame in host.sent()] == [6]
+    host.say(resumed(43))
+    host.live(70.0)
+    host.outputs.clear()
+    host.say(RECONNECT)
+    host.redial(0.25)
+    host.say(hello())
+    assert [frame["op"] for frame in host.sent()] == [2]
+
+
 # -- online and offline -------------------------------------------------------------------------------------------
 
 
@@ -758,8 +813,11 @@ def test_close_when_idle_waiting_fetching_dialling_and_live() -> None:
         if ending == [CloseConnection]:
             assert kinds == ending
             host.outputs.clear()
-            host.run(5.0)
-            assert [type(output) for output in host.outputs] == [Abort, Stopped]
+            host.run(4.9)
+            assert host.outputs == []
+            host.run(0.1)
+            assert host.only(Abort) == Abort(host.connection, 4000)
+            assert [type(output) for output in host.outputs] == [Stopped]
         else:
             assert kinds == [*ending, Stopped]
         assert host.only(Stopped).reason is StopReason.CLOSED
@@ -775,13 +833,18 @@ def test_the_end_of_the_stream_completes_a_close() -> None:
         host.shard.close(host.now)
         host.drain()
         assert host.only(CloseConnection).code == 1000
+        status = host.shard.status(host.now + 2.0)
+        assert (status.phase, status.since, status.connected, status.online) == (Phase.CLOSING, 2.0, False, False)
         host.say(dispatch(7))
         assert host.take(Dispatch) == []
         if finish == "lost":
             host.lose(EOF)
         else:
             host.server_closes(1000)
-        assert host.only(Stopped).reason is StopReason.CLOSED
+        stopped = host.only(Stopped)
+        assert (stopped.reason, stopped.retryable) == (StopReason.CLOSED, False)
+        status = host.shard.status(host.now + 3.0)
+        assert (status.phase, status.since, status.stopped) == (Phase.ENDED, 3.0, stopped)
 
 
 def test_close_from_a_handler_withdraws_what_was_not_handed_out() -> None:
@@ -869,6 +932,28 @@ def test_after_the_end_nothing_is_heard() -> None:
 
 
 # -- stalls, pauses, misuse ---------------------------------------------------------------------------------------
+
+
+def test_reading_that_is_resumed_is_read_on_the_next_connection() -> None:
+    host = Host()
+    host.up()
+    host.shard.reading_paused(host.now)
+    host.shard.reading_resumed(host.now)
+    host.lose(EOF)
+    host.redial(1.0)
+    host.run(20.0)
+    assert len(host.take(Disconnected)) == 2
+
+
+def test_a_pause_on_a_live_link_stops_its_deadlines() -> None:
+    host = Host()
+    host.up()
+    host.shard.reading_paused(host.now)
+    host.run(600.0)
+    assert host.take(Disconnected) == []
+    host.shard.reading_resumed(host.now)
+    host.redial(62.25)
+    assert len(host.take(Disconnected)) == 1
 
 
 def test_a_stall_between_connections_is_told() -> None:
@@ -993,6 +1078,34 @@ def test_an_answer_for_the_slot_of_a_socket_that_is_gone_is_ignored() -> None:
     host.drain()
     assert host.sent() == []
     assert host.shard.status(host.now).counters["stale_inputs"] == 1
+
+
+def test_a_disconnect_carries_its_diagnosis() -> None:
+    host = Host()
+    host.up()
+    host.run(2.0)
+    due = host.shard.next_timer()
+    assert due is not None
+    host.now = due + 7.0
+    host.say(message(11))
+    host.run(3.0)
+    host.lose(Failure(FailureKind.RESET, "reset"))
+    event = host.only(Disconnected)
+    assert (event.code, event.reason, event.failure) == (None, "", Failure(FailureKind.RESET, "reset"))
+    assert (event.last_receive, event.last_ack) == (3.0, 3.0)
+    assert event.lag == pytest.approx(7.0)
+    assert event.last_send is not None
+    assert event.last_send <= 3.0
+    assert (event.shard, event.attempt, event.planned) == (0, 1, False)
+
+
+def test_a_failed_dial_while_there_is_a_session_is_followed_by_a_resume() -> None:
+    host = Host()
+    host.up()
+    host.dial = DNS
+    host.lose(EOF)
+    host.run(1.0)
+    assert [event.verdict for event in host.take(Disconnected)] == [Verdict.RESUME, Verdict.RESUME]
 
 
 def test_the_status_tells_how_it_is() -> None:

@@ -38,7 +38,8 @@ async def serving(talk: Talk, **options: object) -> AsyncIterator[int]:
         for task in tasks:
             task.cancel()
         for writer in writers:
-            writer.transport.abort()
+            if not writer.transport.is_closing():
+                writer.transport.abort()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
         while tasks:

@@ -16,6 +16,9 @@ from qqproto_transports._failures import Failed
 from qqproto_transports._shard_runner import ShardRunner
 from qqproto_transports._tls import TLS
 
+_LINGER = 1.0
+"""Seconds that a peer gets to close its half after our goodbye."""
+
 
 class AsyncioStream(asyncio.Protocol):
     """A connection from its dial to its end, told to ``runner``; a :class:`~qqproto_transports._shard_runner.Stream`.
@@ -39,6 +42,7 @@ class AsyncioStream(asyncio.Protocol):
         """Whether nothing more is told of it."""
         self._written = 0
         self._unsent_check: asyncio.TimerHandle | None = None
+        self._closing: asyncio.TimerHandle | None = None
         self.finished: asyncio.Future[None] = self._loop.create_future()
         self._dialling = self._loop.create_task(self._dial())
         self._dialling.add_done_callback(lambda _: self._check_finished())
@@ -56,13 +60,19 @@ class AsyncioStream(asyncio.Protocol):
             self._fail(error)
 
     def close(self) -> None:
-        """Flush, say close_notify, close; ``stream_closed`` is told when it is done."""
-        if self._transport is None:
+        """Flush, say close_notify, close; ``stream_closed`` is told when it is done.
+
+        The peer gets a moment to close first. Closing with something of its unread would be a reset, which takes with
+        it what is still on its way: the goodbye.
+        """
+        if self._transport is None or self._closing is not None:
             return
         if self._tls is not None:
             self._tls.close()
             self._put(self._tls.data_to_send())
-        self._transport.close()
+        self._transport.write_eof()
+        self._transport.resume_reading()
+        self._closing = self._loop.call_later(_LINGER, self._transport.close)
 
     def abort(self) -> None:
         """Drop it, dialled or open."""
@@ -94,17 +104,22 @@ class AsyncioStream(asyncio.Protocol):
             self._through_tls(self._tls, None)
 
     def data_received(self, data: bytes) -> None:
+        if self._over or self._closing is not None:
+            return
         if self._tls is not None:
             self._through_tls(self._tls, data)
-        elif not self._over:
+        else:
             self._runner.data_received(self._id, data)
 
     def eof_received(self) -> None:
+        """The transport closes itself after this."""
         self.data_received(b"")
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
         self.resume_writing()
+        if self._closing is not None:
+            self._closing.cancel()
         if not self._over:
             self._over = True
             if error is None:
@@ -136,8 +151,6 @@ class AsyncioStream(asyncio.Protocol):
 
     def _through_tls(self, tls: TLS, data: bytes | None) -> None:
         """Take what came through TLS, and send what TLS answers; None begins it."""
-        if self._over:
-            return
         plaintext = b""
         try:
             if data is None:
@@ -155,6 +168,8 @@ class AsyncioStream(asyncio.Protocol):
             self._runner.data_received(self._id, plaintext)
         if tls.ended and not self._over:
             self._runner.data_received(self._id, b"")
+            if self._transport is not None:
+                self._transport.close()
 
     def _say_alert(self, tls: TLS) -> None:
         """Tell the peer what is wrong with its TLS; what the system does not take at once is dropped."""

@@ -1,0 +1,139 @@
+"""Reaching a host: addresses in turn, raced against each other, and no socket left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from qqproto import FailureKind
+from qqproto_transports._addresses import HEAD_START, Address, in_turn
+from qqproto_transports._asyncio_dial import connect
+from qqproto_transports._failures import Failed
+from tests.transports.loops import on_loop, open_files
+from tests.transports.servers import closed_port, full_port, serving, silence
+
+
+def v4(name: str, port: int = 443) -> Address:
+    return (socket.AF_INET, socket.SOCK_STREAM, 6, "", (name, port))
+
+
+def v6(name: str, port: int = 443) -> Address:
+    return (socket.AF_INET6, socket.SOCK_STREAM, 6, "", (name, port, 0, 0))
+
+
+@pytest.mark.parametrize(
+    ("given", "turns"),
+    [
+        ([], []),
+        ([v4("a")], ["a"]),
+        ([v6("A"), v6("B"), v4("a"), v4("b")], ["A", "a", "B", "b"]),
+        ([v4("a"), v4("b"), v4("c"), v6("A")], ["a", "A", "b", "c"]),
+    ],
+)
+def test_families_take_turns(given: list[Address], turns: list[str]) -> None:
+    assert [address[4][0] for address in in_turn(given)] == turns
+
+
+def resolving(*addresses: Address) -> Callable[..., Awaitable[list[Address]]]:
+    async def getaddrinfo(*args: object, **options: object) -> list[Address]:
+        return list(addresses)
+
+    return getaddrinfo
+
+
+@pytest.fixture
+def resolves(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Let the running loop resolve every name to these addresses."""
+
+    def give(*addresses: Address) -> None:
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolving(*addresses))
+
+    return give
+
+
+@on_loop
+async def test_a_name_is_resolved_and_reached() -> None:
+    async with serving(silence) as port:
+        with await connect("localhost", port) as sock:
+            assert sock.getpeername()[1] == port
+            assert not sock.getblocking()
+
+
+def test_a_dead_address_costs_one_head_start(resolves: Callable[..., None]) -> None:
+    @on_loop
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        with full_port() as dead:
+            async with serving(silence) as alive:
+                resolves(v4("127.0.0.1", dead), v4("127.0.0.1", alive))
+                before = loop.time()
+                with await connect("gateway.example", 443) as sock:
+                    took = loop.time() - before
+                    assert sock.getpeername()[1] == alive
+                assert HEAD_START * 0.9 <= took < HEAD_START + 1.0
+
+    scenario()
+
+
+def test_a_refusing_address_costs_nothing(resolves: Callable[..., None]) -> None:
+    @on_loop
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        with closed_port() as closed:
+            async with serving(silence) as alive:
+                resolves(v4("127.0.0.1", closed), v4("127.0.0.1", closed), v4("127.0.0.1", alive))
+                before = loop.time()
+                with await connect("gateway.example", 443) as sock:
+                    assert sock.getpeername()[1] == alive
+                assert loop.time() - before < HEAD_START
+
+    scenario()
+
+
+def test_if_all_fail_the_first_error_is_told(resolves: Callable[..., None]) -> None:
+    @on_loop
+    async def scenario() -> None:
+        with closed_port() as closed:
+            resolves(v4("127.0.0.1", closed), v4("255.255.255.255", 1))
+            with pytest.raises(ConnectionRefusedError):
+                await connect("gateway.example", 443)
+
+    scenario()
+
+
+def test_a_name_without_addresses_is_an_os_error(resolves: Callable[..., None]) -> None:
+    @on_loop
+    async def scenario() -> None:
+        resolves()
+        with pytest.raises(OSError, match="no address"):
+            await connect("gateway.example", 443)
+
+    scenario()
+
+
+@on_loop
+async def test_names_that_are_none() -> None:
+    with pytest.raises(socket.gaierror):
+        await connect("no-such-name.invalid", 443)
+    with pytest.raises(Failed) as caught:
+        await connect("a..b", 443)
+    assert caught.value.failure.kind is FailureKind.DNS
+
+
+def test_cancelled_in_the_middle_of_a_race_it_leaves_no_socket(resolves: Callable[..., None]) -> None:
+    @on_loop
+    async def scenario() -> None:
+        with full_port() as dead:
+            resolves(v4("127.0.0.1", dead), v4("127.0.0.1", dead))
+            before = open_files()
+            task = asyncio.create_task(connect("gateway.example", 443))
+            await asyncio.wait([task], timeout=HEAD_START * 1.5)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert open_files() == before
+
+    scenario()

@@ -31,7 +31,9 @@ class Timer(enum.Enum):
     """What an account waits for."""
 
     TOKEN = "token"
+    """The reply to the one token request in flight."""
     GATEWAY = "gateway"
+    """The reply to the one request for gateway information."""
     HELD = "held"
     """A token that was refused a moment ago may be given out again."""
 
@@ -53,12 +55,11 @@ class Account:
         self._queue: deque[AccountAction] = deque()
         self._issued = 0
         self._timers: Timers[Timer] = Timers()
+        self._requests: dict[Timer, int] = {}
         self._token = TokenLife(refresh_before=policy.token_refresh_before, refused_pause=policy.token_refused_pause)
         self._token_waiters: dict[tuple[Hashable, int], None] = {}
-        self._token_request: int | None = None
         self._token_failure: tuple[float, Failure] | None = None
         self._gateway_waiters: dict[tuple[Hashable, int], bool] = {}
-        self._gateway_request: int | None = None
         self._gateway_token = ""
         self._gateway_refreshed = False
         self._info: GatewayInfo | None = None
@@ -87,6 +88,8 @@ class Account:
             self._token_waiters[key] = None
             self._serve_token(now)
         else:
+            if not self._gateway_waiters:
+                self._gateway_refreshed = False
             self._gateway_waiters[key] = question.fresh
             self._serve_gateway(now)
 
@@ -94,32 +97,26 @@ class Account:
         """The asker does not want to know any more (``Cancel(id)``). Then drain :meth:`next_output`."""
         self._token_waiters.pop((asker, id), None)
         self._gateway_waiters.pop((asker, id), None)
-        if self._token_request is not None and not self._token_waiters and not self._gateway_waiters:
-            self._queue.append(Cancel(self._token_request))
-            self._token_request = None
-            self._timers.stop(Timer.TOKEN)
-        if self._gateway_request is not None and not self._gateway_waiters:
-            self._queue.append(Cancel(self._gateway_request))
-            self._gateway_request = None
-            self._timers.stop(Timer.GATEWAY)
+        if Timer.TOKEN in self._requests and not self._token_waiters and not self._gateway_waiters:
+            self._call_off(Timer.TOKEN)
+        if Timer.GATEWAY in self._requests and not self._gateway_waiters:
+            self._call_off(Timer.GATEWAY)
 
     def response_received(self, id: int, response: HTTPResponse, now: float) -> None:
         """The exchange ``id`` brought a reply. Then drain :meth:`next_output`."""
-        if id == self._token_request:
-            self._token_done(rest.parse_token(response), now)
-        elif id == self._gateway_request:
-            self._gateway_done(rest.parse_gateway(response), now)
-        else:
-            self._check_issued(id)
+        request = self._finish(id)
+        if request is Timer.TOKEN:
+            self._token_done(rest.parse_token(response, hide=self._credentials.secret), now)
+        elif request is Timer.GATEWAY:
+            self._gateway_done(rest.parse_gateway(response, hide=self._gateway_token), now)
 
     def request_failed(self, id: int, failure: Failure, now: float) -> None:
         """The exchange ``id`` failed. Then drain :meth:`next_output`."""
-        if id == self._token_request:
+        request = self._finish(id)
+        if request is Timer.TOKEN:
             self._token_done(failure, now)
-        elif id == self._gateway_request:
+        elif request is Timer.GATEWAY:
             self._gateway_done(failure, now)
-        else:
-            self._check_issued(id)
 
     def handle_timer(self, now: float) -> None:
         """A deadline may have passed; calls that come too early do no harm. Then drain :meth:`next_output`."""
@@ -127,11 +124,11 @@ class Account:
             if timer is Timer.HELD:
                 self._serve_token(now)
                 self._serve_gateway(now)
-            elif timer is Timer.TOKEN and self._token_request is not None:
-                self._queue.append(Cancel(self._token_request))
+            elif timer is Timer.TOKEN:
+                self._call_off(timer)
                 self._token_done(Failure(FailureKind.TIMEOUT, "no reply to the token request"), now)
-            elif timer is Timer.GATEWAY and self._gateway_request is not None:
-                self._queue.append(Cancel(self._gateway_request))
+            else:
+                self._call_off(timer)
                 self._gateway_done(Failure(FailureKind.TIMEOUT, "no reply from /gateway/bot"), now)
 
     # -- outputs --------------------------------------------------------------------------------------------------
@@ -155,51 +152,61 @@ class Account:
             for key in self._take(self._token_waiters):
                 self._answer(key, token)
 
-    def _token_to_give(self, now: float) -> Token | None:
+    def _token_to_give(self, now: float, *, old_will_do: bool = False) -> Token | None:
         """A token that may be given out; else None, and one is on its way, or the waiters were told why not."""
+        if self._is_held(now):
+            return None
+        token = self._token.usable(now) if old_will_do else self._token.fresh(now)
+        if token is not None or Timer.TOKEN in self._requests:
+            return token
+        if self._token_failure is not None and now < self._token_failure[0]:
+            until, failure = self._token_failure
+            token = self._token.usable(now)
+            if token is None:
+                wait = None if failure.retry_after is None else until - now
+                self._token_refused_to_all(replace(failure, retry_after=wait))
+            return token
+        self._request_token(now)
+        return None
+
+    def _request_token(self, now: float) -> None:
+        credentials = self._credentials
+        request = rest.token_request(self._endpoints.token_url, app_id=credentials.app_id, secret=credentials.secret)
+        self._send(request, Timer.TOKEN, now)
+
+    def _is_held(self, now: float) -> bool:
+        """Whether the token in force was refused a moment ago; it is then looked at again when that is past."""
         until = self._token.held_until(now)
         if until is not None:
             self._timers.set(Timer.HELD, until)
-            return None
-        token = self._token.fresh(now)
-        if token is None and self._token_request is None:
-            self._request_token(now)
-        return token
-
-    def _request_token(self, now: float) -> None:
-        if self._token_failure is not None and now < self._token_failure[0]:
-            self._token_refused_to_all(self._token_failure[1])
-            return
-        credentials = self._credentials
-        request = rest.token_request(self._endpoints.token_url, app_id=credentials.app_id, secret=credentials.secret)
-        self._token_request = self._send(request, Timer.TOKEN, now)
+        return until is not None
 
     def _token_done(self, result: tuple[str, float] | Failure, now: float) -> None:
-        self._token_request = None
-        self._timers.stop(Timer.TOKEN)
         if isinstance(result, Failure):
             # Failures are shared for a moment, so that n shards do not make n requests of one incident.
             until = now + max(self._policy.token_failure_pause, result.retry_after or 0.0)
             self._token_failure = (until, result)
+            token = self._token.usable(now)
+            if token is None:
+                self._token_refused_to_all(result)
+                return
         else:
             self._token_failure = None
-            self._token.store(result[0], result[1], now)
-        until_held = self._token.held_until(now)
-        if until_held is not None:
-            self._timers.set(Timer.HELD, until_held)
-            return
-        token = self._token.usable(now)
-        if token is None and isinstance(result, Failure):
-            self._token_refused_to_all(result)
-        elif token is not None:
-            for key in self._take(self._token_waiters):
-                self._answer(key, token)
-            self._serve_gateway(now)
+            token = Token(result[0])
+            self._token.store(token.value, result[1], now)
+            if self._is_held(now):
+                return
+        for key in self._take(self._token_waiters):
+            self._answer(key, token)
+        self._serve_gateway(now)
 
     def _token_refused_to_all(self, failure: Failure) -> None:
         """No token, so nobody gets anything that needs one."""
-        for key in (*self._take(self._token_waiters), *self._take(self._gateway_waiters)):
+        for key in self._take(self._token_waiters):
             self._answer(key, failure)
+        if Timer.GATEWAY not in self._requests:
+            for key in self._take(self._gateway_waiters):
+                self._answer(key, failure)
 
     # -- steps: the gateway information ---------------------------------------------------------------------------
 
@@ -211,10 +218,9 @@ class Account:
                 if not (fresh and aged):
                     del self._gateway_waiters[key]
                     self._answer(key, self._info)
-        if not self._gateway_waiters or self._gateway_request is not None:
+        if not self._gateway_waiters or Timer.GATEWAY in self._requests:
             return
-        token = self._token.usable(now) if self._token.held_until(now) is None else None
-        token = token or self._token_to_give(now)
+        token = self._token_to_give(now, old_will_do=True)
         if token is not None:
             self._request_gateway(token, now)
 
@@ -230,11 +236,9 @@ class Account:
         request = rest.gateway_request(
             self._endpoints.api_base, app_id=self._credentials.app_id, authorization=authorization(token)
         )
-        self._gateway_request = self._send(request, Timer.GATEWAY, now)
+        self._send(request, Timer.GATEWAY, now)
 
     def _gateway_done(self, result: GatewayInfo | Failure, now: float) -> None:
-        self._gateway_request = None
-        self._timers.stop(Timer.GATEWAY)
         if isinstance(result, Failure):
             if rest.verdict_of(result) is RestVerdict.REFRESH and not self._gateway_refreshed:
                 # Once more with another token; the second refusal is the askers' to judge.
@@ -242,11 +246,9 @@ class Account:
                 self._token.refuse(self._gateway_token, now)
                 self._serve_gateway(now)
                 return
-            self._gateway_refreshed = False
             for key in self._take(self._gateway_waiters):
                 self._answer(key, result)
             return
-        self._gateway_refreshed = False
         if self._endpoints.gateway_url is not None:
             result = replace(result, url=self._endpoints.gateway_url)
         self._info, self._info_at = result, now
@@ -259,12 +261,27 @@ class Account:
 
     # -- small things ---------------------------------------------------------------------------------------------
 
-    def _send(self, request: HTTPRequest, timer: Timer, now: float) -> int:
+    def _send(self, request: HTTPRequest, timer: Timer, now: float) -> None:
         self._issued += 1
         deadline = now + self._policy.http_timeout
         self._timers.set(timer, deadline)
+        self._requests[timer] = self._issued
         self._queue.append(SendRequest(self._issued, deadline, request))
-        return self._issued
+
+    def _call_off(self, timer: Timer) -> None:
+        self._timers.stop(timer)
+        self._queue.append(Cancel(self._requests.pop(timer)))
+
+    def _finish(self, id: int) -> Timer | None:
+        """What the exchange ``id``, which has ended, was for; None if it was called off."""
+        if not 1 <= id <= self._issued:
+            raise LocalProtocolError(f"id {id} was never issued by this account")
+        for timer, request in self._requests.items():
+            if request == id:
+                self._timers.stop(timer)
+                del self._requests[timer]
+                return timer
+        return None
 
     def _answer(self, key: tuple[Hashable, int], value: Token | GatewayInfo | IdentifySlot | Failure) -> None:
         self._queue.append(Answer(key[0], key[1], value))
@@ -273,7 +290,3 @@ class Account:
         keys = list(waiters)
         waiters.clear()
         return keys
-
-    def _check_issued(self, id: int) -> None:
-        if not 1 <= id <= self._issued:
-            raise LocalProtocolError(f"id {id} was never issued by this account")

@@ -174,30 +174,33 @@ def gateway_request(api_base: str, *, app_id: str, authorization: str) -> HTTPRe
     return HTTPRequest("GET", f"{api_base.rstrip('/')}/gateway/bot", headers, b"")
 
 
-def parse_token(response: HTTPResponse) -> tuple[str, float] | Failure:
+def parse_token(response: HTTPResponse, *, hide: str = "") -> tuple[str, float] | Failure:
     """The access token and its remaining life in seconds, or why there is none.
 
     Errors come with status 200 and a JSON body with ``code`` and ``message``; ``expires_in`` comes as string or number
-    (access-token.html says number and shows a string).
+    (access-token.html says number and shows a string). ``hide`` is what no message may repeat, should the server do so.
     """
     body = _json_object(response)
     if isinstance(body, Failure):
         return body
     value = body.get("access_token")
     if _error_code(body) is not None or not 200 <= response.status < 300:
-        return _failure(response, body)
+        return _failure(response, body, hide)
     if not isinstance(value, str) or not value or not value.isascii() or not value.isprintable():
         return Failure(FailureKind.OTHER, "the token reply has no usable access_token", response.status)
     return value, _token_life(body.get("expires_in"))
 
 
-def parse_gateway(response: HTTPResponse) -> GatewayInfo | Failure:
-    """The gateway information, or why there is none. A missing ``session_start_limit`` or part of it is tolerated."""
+def parse_gateway(response: HTTPResponse, *, hide: str = "") -> GatewayInfo | Failure:
+    """The gateway information, or why there is none. A missing ``session_start_limit`` or part of it is tolerated.
+
+    ``hide`` is what no message may repeat, should the server do so.
+    """
     body = _json_object(response)
     if isinstance(body, Failure):
         return body
     if _error_code(body) is not None or not 200 <= response.status < 300:
-        return _failure(response, body)
+        return _failure(response, body, hide)
     url = body.get("url")
     if not isinstance(url, str) or not usable_gateway_url(url):
         return Failure(FailureKind.OTHER, "the gateway reply has no ws:// or wss:// url", response.status)
@@ -235,23 +238,27 @@ def _json_object(response: HTTPResponse) -> dict[str, Any] | Failure:
         body = None
     if isinstance(body, dict):
         return body
-    return _failure(response, {})
+    return _failure(response, {}, "")
 
 
-def _failure(response: HTTPResponse, body: dict[str, Any]) -> Failure:
+def _failure(response: HTTPResponse, body: dict[str, Any], hide: str) -> Failure:
     code = _error_code(body)
     limited = response.status == 429 or code in _RATE_LIMITS
     kind = FailureKind.RATE_LIMITED if limited else FailureKind.HTTP_STATUS
     message = f"HTTP {response.status}"
     if code is not None:
         said = body.get("message")
-        message += f", error {code}: {said[:200] if isinstance(said, str) else error_row(code).meaning}"
+        message += f", error {code}: {_shown(said, hide)[:200] if isinstance(said, str) else error_row(code).meaning}"
     else:
         message += " without the platform's JSON; a proxy or a captive portal may have answered"
     trace = response.header("X-Tps-trace-ID") or body.get("trace_id")
     if isinstance(trace, str) and trace:
-        message += f" (trace {trace[:64]})"
+        message += f" (trace {_shown(trace, hide)[:64]})"
     return Failure(kind, message, response.status, code, retry_after(response.header("Retry-After")))
+
+
+def _shown(text: str, hide: str) -> str:
+    return text.replace(hide, "[hidden]") if hide else text
 
 
 def _error_code(body: dict[str, Any]) -> int | None:

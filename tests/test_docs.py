@@ -3,10 +3,12 @@
 import doctest
 import re
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import qqproto
+import qqproto.testing
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = [page for page in sorted(DOCS.glob("*.md")) if ">>> " in page.read_text(encoding="utf-8")]
@@ -25,8 +27,9 @@ def test_the_examples_of_a_page_run(page: Path) -> None:
     assert result.failed == 0, "".join(report)
 
 
-def test_the_reference_has_every_public_name() -> None:
-    text = (DOCS / "api.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize(("page", "module"), [("api.md", qqproto), ("testing.md", qqproto.testing)])
+def test_the_reference_has_every_public_name(page: str, module: ModuleType) -> None:
+    text = (DOCS / page).read_text(encoding="utf-8")
     documented = re.findall(r"^\.\. (?:auto\w+|py:data):: (\w+)$", text, re.MULTILINE)
 
-    assert sorted(documented) == sorted(qqproto.__all__)
+    assert sorted(documented) == sorted(module.__all__)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from qqproto.testing.behaviour import Refusal, next_refusal
 from qqproto.testing.bots import FakeBot
+from qqproto.testing.registry import Registry
 from qqproto.testing.sessions import FakeSession
-
-if TYPE_CHECKING:
-    from qqproto.testing.platform import FakePlatform
 
 _DAY = 86_400.0
 _TOKEN_PREFIX = "QQBot "
@@ -28,19 +26,19 @@ class Admitted:
     resumed_from: int | None = None
 
 
-def identify(platform: FakePlatform, data: Any, blame: Blame, now: float) -> Admitted | Refusal | None:
+def identify(registry: Registry, data: Any, blame: Blame, now: float) -> Admitted | Refusal | None:
     """What an Identify with this ``d`` leads to, None: no answer. ``blame`` is told what a client should not do."""
-    bot = _bot(platform, data, "Identify", blame, now)
+    bot = _bot(registry, data, "Identify", blame, now)
     if isinstance(bot, Refusal):
         return bot
     intents, shard = data.get("intents"), _shard(data.get("shard", [0, 1]))
     if type(intents) is not int:
         return _malformed("Identify whose intents are no integer", blame)
-    wrong = bot.start_session(now, platform.behaviour.slack)
+    wrong = bot.start_session(now, registry.behaviour.slack)
     if wrong is not None:
         blame(wrong)
         return Refusal()
-    refusal = next_refusal(platform.behaviour.identify)
+    refusal = next_refusal(registry.behaviour.identify)
     if refusal is not None:
         return refusal
     if shard is None:
@@ -50,33 +48,33 @@ def identify(platform: FakePlatform, data: Any, blame: Blame, now: float) -> Adm
         return Refusal(4011, op9=None)
     if intents < 0 or (bot.intents is not None and intents & ~bot.intents):
         return Refusal()
-    if not platform.behaviour.answers:
+    if not registry.behaviour.answers:
         return None
-    for other in platform.due_sessions(bot.app_id, shard, now):
+    for other in registry.due_sessions(bot.app_id, shard, now):
         if now - other.created_at < _DAY:
             blame(f"Identify, although session {other.id} was to be resumed")
         other.resume_due = False
-    return Admitted(platform.new_session(bot.app_id, shard, intents, now), bot)
+    return Admitted(registry.new_session(bot.app_id, shard, intents, now), bot)
 
 
-def resume(platform: FakePlatform, data: Any, blame: Blame, now: float) -> Admitted | Refusal | None:
+def resume(registry: Registry, data: Any, blame: Blame, now: float) -> Admitted | Refusal | None:
     """What a Resume with this ``d`` leads to, None: no answer. A refused session that is not kept is gone after it."""
-    bot = _bot(platform, data, "Resume", blame, now)
+    bot = _bot(registry, data, "Resume", blame, now)
     if isinstance(bot, Refusal):
         return bot
     session_id, sequence = data.get("session_id"), data.get("seq")
     if not isinstance(session_id, str) or type(sequence) is not int or sequence < 0:
         return _malformed("Resume without a session_id and a seq", blame)
-    session = platform.session_to_resume(session_id, now)
+    session = registry.session_to_resume(session_id, now)
     if session is None or session.app_id != bot.app_id:
         if session is not None:
             blame(f"Resume of session {session_id}, which is another bot's")
-        elif platform.was_dropped(session_id):
+        elif registry.was_refused(session_id):
             blame(f"Resume of session {session_id} once more, after it was said to be over")
-        platform.refuse_session(session_id)
+        registry.refuse_session(session_id)
         return Refusal(4006)
     session.resume_due = False
-    refusal = next_refusal(platform.behaviour.resume)
+    refusal = next_refusal(registry.behaviour.resume)
     if sequence > session.sent:
         blame(f"Resume from sequence {sequence}, where {session.sent} was the last one sent")
         refusal = Refusal(4007, op9=None)
@@ -84,12 +82,12 @@ def resume(platform: FakePlatform, data: Any, blame: Blame, now: float) -> Admit
         refusal = refusal or Refusal(4006)
     if refusal is not None:
         if not refusal.keeps_session:
-            platform.drop_session(session)
+            registry.end_session(session)
         return refusal
-    return Admitted(session, bot, sequence) if platform.behaviour.answers else None
+    return Admitted(session, bot, sequence) if registry.behaviour.answers else None
 
 
-def _bot(platform: FakePlatform, data: Any, name: str, blame: Blame, now: float) -> FakeBot | Refusal:
+def _bot(registry: Registry, data: Any, name: str, blame: Blame, now: float) -> FakeBot | Refusal:
     """The bot whose token it is."""
     if not isinstance(data, dict):
         return _malformed(f"{name} without its data", blame)
@@ -97,7 +95,7 @@ def _bot(platform: FakePlatform, data: Any, name: str, blame: Blame, now: float)
     if not isinstance(token, str) or not token.startswith(_TOKEN_PREFIX):
         blame(f"{name} with a token that is not of the form 'QQBot …'")
         return Refusal(4004, op9=None)
-    return platform.bot_of(token.removeprefix(_TOKEN_PREFIX), now) or Refusal(4004, op9=None)
+    return registry.bot_of(token.removeprefix(_TOKEN_PREFIX), now) or Refusal(4004, op9=None)
 
 
 def _malformed(what: str, blame: Blame) -> Refusal:

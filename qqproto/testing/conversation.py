@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import enum
 import json
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from qqproto.protocol.opcodes import Opcode
 from qqproto.testing.admission import identify, resume
 from qqproto.testing.behaviour import Refusal
 from qqproto.testing.bots import FakeBot
 from qqproto.testing.pulse import Pulse
+from qqproto.testing.registry import Frame, Registry
 from qqproto.testing.sessions import FakeSession
 from qqproto.testing.wording import encode
 from qqproto.timers import Timers
-
-if TYPE_CHECKING:
-    from qqproto.testing.platform import FakePlatform
 
 _REASONS = {
     4001: "unknown opcode",
@@ -58,9 +56,9 @@ class FakeConversation:
     ``FakePlatform.violations``, besides what the platform itself would do about it.
     """
 
-    def __init__(self, platform: FakePlatform, id: int, line: Line, now: float) -> None:
-        self._platform = platform
-        self._behaviour = platform.behaviour
+    def __init__(self, registry: Registry, id: int, line: Line, now: float) -> None:
+        self._registry = registry
+        self._behaviour = registry.behaviour
         self._line = line
         self._timers: Timers[Timer] = Timers()
         self._greeted = False
@@ -99,7 +97,7 @@ class FakeConversation:
             self._blame(now, "a message that is no JSON object with an opcode")
             self._say_close(4002, now)
             return
-        self._platform.note(self.id, payload, now)
+        self._registry.frames.append(Frame(now, self.id, payload))
         opcode = payload["op"]
         if opcode == Opcode.HEARTBEAT:
             self._on_heartbeat(payload.get("d"), now)
@@ -116,7 +114,7 @@ class FakeConversation:
         self.pulse.watch(now)
         session = self.session
         if session is not None and session.live is self and code in (1000, 1001):
-            self._platform.drop_session(session)
+            self._registry.end_session(session)
         self._end(now)
 
     def lost(self, now: float) -> None:
@@ -156,14 +154,14 @@ class FakeConversation:
         """Declare the session invalid (op 9); it is gone unless it is ``resumable``."""
         self.say({"op": int(Opcode.INVALID_SESSION), "d": resumable})
         if self.session is not None and not resumable:
-            self._platform.drop_session(self.session)
+            self._registry.end_session(self.session)
 
     def close(self, code: int, reason: str, now: float) -> None:
         """Close with a code of the platform's table; the session goes where the table says."""
         if self.session is not None:
             self.session.resume_due = code == 4009
             if not Refusal(code, op9=None).keeps_session and code >= 4000:
-                self._platform.drop_session(self.session)
+                self._registry.end_session(self.session)
         self._say_close(code, now, reason)
 
     def hang_up(self, now: float) -> None:
@@ -240,7 +238,7 @@ class FakeConversation:
             return
         self._authenticated = True
         judge = identify if opcode == Opcode.IDENTIFY else resume
-        outcome = judge(self._platform, data, lambda what: self._blame(now, what), now)
+        outcome = judge(self._registry, data, lambda what: self._blame(now, what), now)
         if isinstance(outcome, Refusal):
             self._refuse(outcome, now)
         elif outcome is None:
@@ -300,10 +298,10 @@ class FakeConversation:
             session.live = None
             session.away_since = now
         if session is None:
-            self._platform.left_without_session()
+            self._registry.left_without_session()
 
     def _blame(self, now: float, what: str) -> None:
-        self._platform.blame(self.id, what, now)
+        self._registry.blame(self.id, what, now)
 
 
 def _decode(message: str | bytes) -> dict[str, Any] | None:

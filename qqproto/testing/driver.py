@@ -29,7 +29,7 @@ from qqproto.protocol.rest import GatewayInfo
 from qqproto.shard import Shard
 from qqproto.testing.desk import Asked, Desk
 from qqproto.testing.network import Cable
-from qqproto.testing.platform import Frame
+from qqproto.testing.registry import Frame
 
 if TYPE_CHECKING:
     from qqproto.testing.world import World

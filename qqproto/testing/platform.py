@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
 
 from qqproto.config import Framing
 from qqproto.errors import LocalProtocolError
@@ -14,29 +12,9 @@ from qqproto.testing.behaviour import Behaviour
 from qqproto.testing.bots import FakeBot
 from qqproto.testing.conversation import FakeConversation
 from qqproto.testing.lines import Output, TextLine, WebSocketLine
-from qqproto.testing.replies import Replies, SentMessage
-from qqproto.testing.rest import Request, RestApi
+from qqproto.testing.registry import Registry
+from qqproto.testing.rest import RestApi
 from qqproto.testing.sessions import FakeSession
-
-_REMEMBERED = 10_000
-
-
-@dataclass(slots=True)
-class Frame:
-    """A message that the gateway received: when, on which connection, and the decoded envelope.
-
-    Identify and Resume hold a token, so that the envelope is in no repr.
-    """
-
-    at: float
-    connection: int
-    payload: dict[str, Any] = field(repr=False)
-
-    @property
-    def op(self) -> int:
-        """The envelope's opcode."""
-        opcode: int = self.payload["op"]
-        return opcode
 
 
 class FakePlatform:
@@ -63,26 +41,37 @@ class FakePlatform:
         behaviour: Behaviour | None = None,
         wake: Callable[[], None] | None = None,
     ) -> None:
-        self.bots: dict[str, FakeBot] = {bot.app_id: bot for bot in bots or (FakeBot(),)}
-        self.gateway_url = gateway_url
-        self.behaviour = behaviour or Behaviour()
-        self.sessions: dict[str, FakeSession] = {}
-        self.conversations: list[FakeConversation] = []
-        self.violations: list[str] = []
-        self.frames: list[Frame] = []
-        self.requests: list[Request] = []
-        self.messages: list[SentMessage] = []
-        self.acknowledged: dict[str, list[Any]] = {}
-        self.replies = Replies()
-        self._rest = RestApi(self)
+        registry = Registry(bots or (FakeBot(),), gateway_url, behaviour or Behaviour())
+        self._registry = registry
+        self._rest = RestApi(registry)
         self._queue: deque[Output] = deque()
         self._wake = wake
         self._lines: dict[int, tuple[TextLine | WebSocketLine, FakeConversation]] = {}
         self._connections = 0
-        self._ids = 0
-        self._dropped: dict[str, None] = {}
+        self.bots = registry.bots
+        self.sessions = registry.sessions
+        self.conversations: list[FakeConversation] = []
+        self.violations = registry.violations
+        self.frames = registry.frames
+        self.requests = registry.requests
+        self.messages = registry.messages
+        self.acknowledged = registry.acknowledged
 
     # -- facts ----------------------------------------------------------------------------------------------------
+
+    @property
+    def behaviour(self) -> Behaviour:
+        """What the platform does from now on; set its fields."""
+        return self._registry.behaviour
+
+    @property
+    def gateway_url(self) -> str:
+        """Where ``/gateway`` and ``/gateway/bot`` say that the WebSocket is."""
+        return self._registry.gateway_url
+
+    @gateway_url.setter
+    def gateway_url(self, url: str) -> None:
+        self._registry.gateway_url = url
 
     @property
     def bot(self) -> FakeBot:
@@ -115,8 +104,8 @@ class FakePlatform:
         if framing is Framing.TEXT:
             line = TextLine(id, self._put)
         else:
-            line = WebSocketLine(id, self._put, self.behaviour, lambda now, what: self.blame(id, what, now))
-        talk = FakeConversation(self, id, line, now)
+            line = WebSocketLine(id, self._put, self.behaviour, lambda now, what: self._registry.blame(id, what, now))
+        talk = FakeConversation(self._registry, id, line, now)
         self._lines[id] = line, talk
         self.conversations.append(talk)
         if framing is Framing.TEXT:
@@ -182,81 +171,6 @@ class FakePlatform:
                 if at is not None and (due is None or at < due):
                     due = at
         return due
-
-    # -- for the talks, the sessions and the HTTP endpoints ----------------------------------------------------
-
-    def blame(self, connection: int | None, what: str, now: float) -> None:
-        """A client did something wrong."""
-        where = "HTTP" if connection is None else f"connection {connection}"
-        self.violations.append(f"{now:.3f} s, {where}: {what}")
-
-    def note(self, connection: int, payload: dict[str, Any], now: float) -> None:
-        """A message was received on the gateway."""
-        self.frames.append(Frame(now, connection, payload))
-
-    def new_id(self) -> str:
-        """An id that was never given out before."""
-        self._ids += 1
-        return f"{self._ids:08x}"
-
-    def happened(self, event_id: str, data: Any, now: float) -> None:
-        """Something was dispatched, to which a bot may reply."""
-        self.replies.allow(event_id, now)
-        message_id = data.get("id") if isinstance(data, dict) else None
-        if isinstance(message_id, str):
-            self.replies.allow(message_id, now)
-
-    def bot_of(self, token: str, now: float) -> FakeBot | None:
-        """The bot whose valid token this is."""
-        return next((bot for bot in self.bots.values() if bot.takes(token, now)), None)
-
-    def new_session(self, app_id: str, shard: tuple[int, int], intents: int, now: float) -> FakeSession:
-        """A session for an Identify that is granted."""
-        window = self.behaviour.resume_window
-        for session in [session for session in self.sessions.values() if session.expired(now, window)]:
-            del self.sessions[session.id]
-        session = FakeSession(self, f"fake-session-{self.new_id()}", app_id, shard, intents, now)
-        self.sessions[session.id] = session
-        return session
-
-    def session_to_resume(self, id: str, now: float) -> FakeSession | None:
-        """The session that a Resume names, None if there is none any more."""
-        session = self.sessions.get(id)
-        if session is not None and session.expired(now, self.behaviour.resume_window):
-            del self.sessions[id]
-            return None
-        return session
-
-    def due_sessions(self, app_id: str, shard: tuple[int, int], now: float) -> list[FakeSession]:
-        """The sessions of a shard that a planned rotation left to be resumed."""
-        window = self.behaviour.resume_window
-        return [
-            session
-            for session in self.sessions.values()
-            if session.resume_due and (session.app_id, session.shard) == (app_id, shard)
-            and not session.expired(now, window)
-        ]  # fmt: skip
-
-    def left_without_session(self) -> None:
-        """A connection ended before it had a session: it may have been the one that was to resume any of them."""
-        for session in self.sessions.values():
-            session.resume_due = False
-
-    def drop_session(self, session: FakeSession) -> None:
-        """The session is over, and the client knows."""
-        self.sessions.pop(session.id, None)
-        session.resume_due = False
-        self.refuse_session(session.id)
-
-    def refuse_session(self, id: str) -> None:
-        """The client has been told that there is no such session."""
-        self._dropped[id] = None
-        if len(self._dropped) > _REMEMBERED:
-            del self._dropped[next(iter(self._dropped))]
-
-    def was_dropped(self, id: str) -> bool:
-        """Whether the client was told before that there is no such session."""
-        return id in self._dropped
 
     # -- steps ----------------------------------------------------------------------------------------------------
 

@@ -43,6 +43,13 @@ class Replies:
         if len(self._known) > _REMEMBERED:
             del self._known[next(iter(self._known))]
 
+    def allow_both(self, event_id: str, data: Any, now: float) -> None:
+        """Something was dispatched: it may be replied to by its event id, and by its message id if it has one."""
+        self.allow(event_id, now)
+        message_id = data.get("id") if isinstance(data, dict) else None
+        if isinstance(message_id, str):
+            self.allow(message_id, now)
+
     def use(self, place: str, *, message_id: str | None, event_id: str | None, number: int, now: float) -> int | None:
         """Count a reply to a message or an event; returns the error code of one that is refused, else None.
 

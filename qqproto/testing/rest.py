@@ -5,18 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 from qqproto.protocol.rest import HTTPRequest, HTTPResponse
 from qqproto.testing.behaviour import next_fault, reply
 from qqproto.testing.bots import FakeBot
+from qqproto.testing.registry import Registry, Request
 from qqproto.testing.replies import SentMessage
 from qqproto.testing.wording import timestamp
-
-if TYPE_CHECKING:
-    from qqproto.testing.platform import FakePlatform
 
 # code -> message, as the platform words them (openapi/error/error.html and the pages of the endpoints; 11255 and
 # 11273 as seen on the wire).
@@ -39,16 +36,6 @@ _MESSAGES = {
 _CONTENT_FIELDS = {0: "content", 2: "markdown", 3: "ark", 4: "embed", 6: "input_notify", 7: "media"}
 
 
-@dataclass(slots=True)
-class Request:
-    """An HTTP request that the platform answered: when, what was asked, and the status of the reply."""
-
-    at: float
-    method: str
-    path: str
-    status: int
-
-
 class _Refused(Exception):
     """An endpoint refuses a request; the reply says why."""
 
@@ -63,18 +50,18 @@ Handler: TypeAlias = Callable[["RestApi", HTTPRequest, list[str], float], HTTPRe
 class RestApi:
     """Answers HTTP requests for a :class:`~qqproto.testing.FakePlatform`."""
 
-    def __init__(self, platform: FakePlatform) -> None:
-        self._platform = platform
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
 
     def handle(self, request: HTTPRequest, now: float) -> HTTPResponse:
         """The reply; the request and its status are noted."""
         path = _path(request.url)
-        fault = next_fault(self._platform.behaviour.http, path)
+        fault = next_fault(self._registry.behaviour.http, path)
         try:
             response = fault.response if fault is not None else self._route(request, path, now)
         except _Refused as refused:
             response = refused.response
-        self._platform.requests.append(Request(now, request.method, path, response.status))
+        self._registry.requests.append(Request(now, request.method, path, response.status))
         trace = {"X-Tps-trace-ID": self._trace()}
         return HTTPResponse(response.status, {**trace, **response.headers}, response.body)
 
@@ -98,7 +85,7 @@ class RestApi:
         app_id = body.get("appId") if body is not None else None
         if body is None or not isinstance(app_id, str) or not app_id:
             return reply(200, {"code": 100007, "message": "appid invalid"})
-        bot = self._platform.bots.get(app_id)
+        bot = self._registry.bots.get(app_id)
         if bot is None or body.get("clientSecret") != bot.secret:
             return reply(200, {"code": 100016, "message": "invalid appid or secret"})
         token, life = bot.access_token(now)
@@ -106,18 +93,18 @@ class RestApi:
 
     def _gateway(self, request: HTTPRequest, _: list[str], now: float) -> HTTPResponse:
         self._count(self._authenticate(request, now), "/gateway", now)
-        return reply(200, {"url": self._platform.gateway_url})
+        return reply(200, {"url": self._registry.gateway_url})
 
     def _gateway_bot(self, request: HTTPRequest, _: list[str], now: float) -> HTTPResponse:
         bot = self._authenticate(request, now)
         self._count(bot, "/gateway/bot", now)
         limits = bot.limits(now)
-        url = self._platform.gateway_url
+        url = self._registry.gateway_url
         return reply(200, {"url": url, "shards": bot.shards, "session_start_limit": limits})
 
     def _count(self, bot: FakeBot, path: str, now: float) -> None:
         if not bot.call(path, now):
-            self._platform.blame(None, f"GET {path} more than twice a minute, after ten in a burst", now)
+            self._registry.blame(None, f"GET {path} more than twice a minute, after ten in a burst", now)
             raise self._error(429, 1100100)
 
     def _me(self, request: HTTPRequest, _: list[str], now: float) -> HTTPResponse:
@@ -143,11 +130,11 @@ class RestApi:
     def _send_guild(self, request: HTTPRequest, names: list[str], now: float) -> HTTPResponse:
         """To a channel or a direct message; the bot has to be on the gateway, and there is no ``msg_seq``."""
         bot, body = self._authenticate(request, now), self._body(request)
-        if not any(session.live for session in self._platform.sessions.values() if session.app_id == bot.app_id):
+        if not any(session.live for session in self._registry.sessions.values() if session.app_id == bot.app_id):
             raise self._error(400, 304018)
         if not any(body.get(field) for field in ("content", "embed", "ark", "image", "markdown")):
             raise self._error(400, 304061)
-        number = len(self._platform.messages)
+        number = len(self._registry.messages)
         self._use_reply(names[0], body, number, now)
         place, target = names
         id = self._sent(bot, names, body, now)
@@ -160,7 +147,7 @@ class RestApi:
         body = self._body(request)
         if type(body.get("code")) is not int:
             raise self._error(400, 11255)
-        self._platform.acknowledged.setdefault(names[0], []).append(body["code"])
+        self._registry.acknowledged.setdefault(names[0], []).append(body["code"])
         return HTTPResponse(204, {}, b"")
 
     # -- small things ---------------------------------------------------------------------------------------------
@@ -174,7 +161,7 @@ class RestApi:
             raise self._error(401, 11245)
         if scheme == "Bearer":
             raise self._error(401, 11273)
-        bot = self._platform.bot_of(token, now) if scheme == "QQBot" else None
+        bot = self._registry.bot_of(token, now) if scheme == "QQBot" else None
         if bot is None:
             raise self._error(401, 11244)
         return bot
@@ -190,15 +177,15 @@ class RestApi:
         for id in (message_id, event_id):
             if id is not None and not isinstance(id, str):
                 raise self._error(400, 11255)
-        code = self._platform.replies.use(
+        code = self._registry.replies.use(
             place, message_id=message_id or None, event_id=event_id or None, number=number, now=now
         )
         if code is not None:
             raise self._error(400, code)
 
     def _sent(self, bot: FakeBot, names: list[str], body: dict[str, Any], now: float) -> str:
-        id = f"ROBOT1.0_{self._platform.new_id()}"
-        self._platform.messages.append(SentMessage(now, bot.app_id, names[0], names[1], body, id))
+        id = f"ROBOT1.0_{self._registry.new_id()}"
+        self._registry.messages.append(SentMessage(now, bot.app_id, names[0], names[1], body, id))
         return id
 
     def _error(self, status: int, code: int) -> _Refused:
@@ -209,7 +196,7 @@ class RestApi:
         return _Refused(reply(status, {**body, "trace_id": self._trace()}))
 
     def _trace(self) -> str:
-        return self._platform.new_id().rjust(32, "0")
+        return self._registry.new_id().rjust(32, "0")
 
 
 _ROUTES: tuple[tuple[str, str, Handler], ...] = (

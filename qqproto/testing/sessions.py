@@ -10,7 +10,7 @@ from qqproto.testing.wording import encode
 
 if TYPE_CHECKING:
     from qqproto.testing.conversation import FakeConversation
-    from qqproto.testing.platform import FakePlatform
+    from qqproto.testing.registry import Registry
 
 _KEPT = 10_000
 
@@ -24,9 +24,9 @@ class FakeSession:
     """
 
     def __init__(
-        self, platform: FakePlatform, id: str, app_id: str, shard: tuple[int, int], intents: int, now: float
+        self, registry: Registry, id: str, app_id: str, shard: tuple[int, int], intents: int, now: float
     ) -> None:
-        self._platform = platform
+        self._registry = registry
         self.id = id
         self.app_id = app_id
         self.shard = shard
@@ -53,10 +53,10 @@ class FakeSession:
         None. If ``data`` has a message id, or by the event id, the bot may reply to it from now on.
         """
         self.sequence += 1
-        event_id = id if id is not None else f"{type}:{self._platform.new_id()}"
+        event_id = id if id is not None else f"{type}:{self._registry.new_id()}"
         text = encode({"op": int(Opcode.DISPATCH), "s": self.sequence, "t": type, "d": data, "id": event_id})
         self._kept.append((self.sequence, text))
-        self._platform.happened(event_id, data, now)
+        self._registry.replies.allow_both(event_id, data, now)
         if self.live is not None:
             self.live.deliver(self, self.sequence, text)
         return self.sequence

@@ -362,12 +362,13 @@ def test_faults_are_answered_as_often_as_they_say_on_their_path_alone() -> None:
 
 def test_the_platform_remembers_a_bounded_number_of_messages_to_reply_to() -> None:
     platform = FakePlatform()
+    online(platform)
     for number in range(10_001):
-        platform.replies.allow(f"M{number}", 0.0)
+        platform.session().dispatch("A", None, 0.0, id=f"M{number}")
     token = fetch_token(platform)
 
     def status(id: str) -> int:
-        return post(platform, "/v2/users/U/messages", {"content": "x", "msg_id": id}, token=token).status
+        return post(platform, "/v2/users/U/messages", {"content": "x", "event_id": id}, token=token).status
 
     assert [status("M0"), status("M1"), status("M10000")] == [400, 200, 200]
 

@@ -244,10 +244,17 @@ def test_a_resume_after_goodbye() -> None:
 
 def test_the_memory_of_sessions_that_are_over_is_bounded() -> None:
     platform = FakePlatform()
+
+    def resume(number: int) -> int:
+        client = TextClient(platform, 0.0)
+        client.resume(f"S{number}", 1, 0.0)
+        client.leave(None, 0.0)
+        return len(platform.violations)
+
     for number in range(10_001):
-        platform.refuse_session(f"S{number}")
-    assert not platform.was_dropped("S0")
-    assert platform.was_dropped("S1")
+        assert resume(number) == 0
+    assert resume(10_000) == 1
+    assert resume(0) == 1, "it was forgotten"
 
 
 # -- budgets -----------------------------------------------------------------------------------------------------------

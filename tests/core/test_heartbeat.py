@@ -243,6 +243,15 @@ def test_silence_is_counted_anew_when_reading_goes_on() -> None:
     ]
 
 
+def test_a_heartbeat_that_goes_out_while_reading_is_paused_is_judged_when_it_goes_on() -> None:
+    pulse = Pulse(beating())
+    pulse.ack(0.1)
+    pulse.heart.pause()
+    assert pulse.run_until(100.0) == [(39.1875, Beat.HEARTBEAT), (78.375, Beat.HEARTBEAT)]
+    pulse.heart.resume(100.0)
+    assert pulse.run_until(110.0) == [(110.0, Beat.PROBE)]
+
+
 def test_a_pause_with_everything_acknowledged_leaves_nothing_to_judge() -> None:
     pulse = Pulse(beating())
     pulse.ack(0.1)

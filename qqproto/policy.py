@@ -131,7 +131,3 @@ class Policy:
         """
         base = self.backoff[min(max(failures, 1), len(self.backoff)) - 1]
         return base * (0.5 + 0.5 * random)
-
-    def floor(self, failures: int) -> float:
-        """The shortest wait that :meth:`delay` gives for ``failures``."""
-        return self.delay(failures, 0.0)

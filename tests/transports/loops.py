@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import gc
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any, ParamSpec
 
@@ -26,8 +27,8 @@ def on_loop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
     @functools.wraps(test)
     def run(*args: P.args, **options: P.kwargs) -> None:
         async def main() -> None:
-            await asyncio.wait_for(test(*args, **options), GUARD)
-            await nothing_left()
+            async with nothing_left_behind(), no_task_left():
+                await asyncio.wait_for(test(*args, **options), GUARD)
 
         asyncio.run(main(), debug=True)
         gc.collect()
@@ -35,17 +36,29 @@ def on_loop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
     return run
 
 
-async def nothing_left() -> None:
-    """Raises AssertionError if there are tasks but the caller's, or timers; what runs out by itself gets a moment."""
+@contextlib.asynccontextmanager
+async def no_task_left() -> AsyncIterator[None]:
+    """Raises AssertionError if the block ends with a task, whoever made it, that it did not begin with."""
+    before = asyncio.all_tasks()
+    yield
+    assert asyncio.all_tasks() - before == set()
+
+
+@contextlib.asynccontextmanager
+async def nothing_left_behind() -> AsyncIterator[None]:
+    """Raises AssertionError if the block ends with a task or a timer of the driver's that it did not begin with."""
     loop = asyncio.get_running_loop()
 
-    def left() -> list[object]:
-        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        # No public API lists them. wait_for's own guard is the caller's.
+    def here() -> set[object]:
+        # No public API lists the timers of a loop.
         timers = [timer for timer in loop._scheduled if not timer.cancelled()]  # type: ignore[attr-defined]
-        return [*tasks, *(timer for timer in timers if "qqproto" in repr(timer))]
+        return {thing for thing in [*asyncio.all_tasks(), *timers] if "qqproto_transports/_asyncio_" in repr(thing)}
 
-    assert left() == []
+    before = here()
+    try:
+        yield
+    finally:
+        assert here() - before == set()
 
 
 async def eventually(condition: Callable[[], object]) -> None:

@@ -136,6 +136,26 @@ class GatewayCore(Generic[Runner]):
         if dispatch.shard in self._shards:
             self._shards[dispatch.shard].settle(dispatch)
 
+    # -- steps: its end -------------------------------------------------------------------------------------------
+
+    def _begin_closing(self) -> None:
+        """From now on nothing but ``Stopped`` is handed out; a stop that was not the host's stays one."""
+        if not self._crew.ended:
+            self._closing = True
+
+    def _raise_ending(self) -> None:
+        """Raise what ends the iteration, once every shard has ended; return if that is nothing but ``close``."""
+        self._raise_bug()
+        if not self._closing and self.stopped is not None and self.stopped.reason is not StopReason.CLOSED:
+            raise GatewayStopped(self.stopped)
+
+    def _raise_bug(self) -> None:
+        """A bug that ended a shard leaves the block, if it has not done so yet."""
+        bug = self._crew.bug
+        if bug is not None and not self._bug_told:
+            self._bug_told = True
+            raise bug
+
     # -- steps: what comes in -------------------------------------------------------------------------------------
 
     def _add_shards(
@@ -188,16 +208,3 @@ class GatewayCore(Generic[Runner]):
                     self.settle(event)
             return event
         return None
-
-    def _raise_ending(self) -> None:
-        """Raise what ends the iteration, once every shard has ended; return if that is nothing but ``close``."""
-        self._raise_bug()
-        if not self._closing and self.stopped is not None:
-            raise GatewayStopped(self.stopped)
-
-    def _raise_bug(self) -> None:
-        """A bug that ended a shard leaves the block, if it has not done so yet."""
-        bug = self._crew.bug
-        if bug is not None and not self._bug_told:
-            self._bug_told = True
-            raise bug

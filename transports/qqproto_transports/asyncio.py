@@ -119,7 +119,7 @@ class Gateway(GatewayCore[AsyncioShardRunner]):
 
         What was received and not handed out is withdrawn. Iterating yields ``Stopped`` and ends.
         """
-        self._closing = True
+        self._begin_closing()
         if self._loop is None:
             self._all.close()
             return
@@ -133,7 +133,7 @@ class Gateway(GatewayCore[AsyncioShardRunner]):
 
         From anywhere, in any state, any number of times.
         """
-        self._closing = True
+        self._begin_closing()
         await self._all.shut(timeout)
 
     async def wait_connected(self, timeout: float | None = None) -> bool:

@@ -1,0 +1,648 @@
+"""The asyncio driver against the local gateway, over real sockets: what a bot's author sees."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from qqproto import (
+    Credentials,
+    Disconnected,
+    Dispatch,
+    Event,
+    HTTPRequest,
+    HTTPResponse,
+    Offline,
+    Online,
+    Policy,
+    Ready,
+    Resumed,
+    Stopped,
+    StopReason,
+)
+from qqproto.testing import Refusal, c2c_message
+from qqproto_transports.asyncio import BotAccount, Gateway, GatewayStopped, open_gateway
+from qqproto_transports.local_gateway import LocalGateway
+from tests.transports.bots import INTENTS, account_at, bot_at, say, until
+from tests.transports.loops import eventually, nothing_left_behind, on_loop, open_files
+
+
+def is_message(event: Event) -> bool:
+    return type(event) is Dispatch
+
+
+def contents(events: list[Event]) -> list[str]:
+    return [event.data["content"] for event in events if isinstance(event, Dispatch)]
+
+
+# -- the plain road ----------------------------------------------------------------------------------------------------
+
+
+@on_loop
+async def test_connects_hears_and_says_goodbye() -> None:
+    events: list[Event] = []
+    async with LocalGateway() as local:
+        async with left_without_trace(local), bot_at(local) as gateway:
+            async for event in gateway:
+                events.append(event)
+                if isinstance(event, Ready):
+                    say(local, "one", "two", "three")
+                if contents(events)[-1:] == ["three"]:
+                    gateway.close()
+        assert local.platform.ops() == [2]
+        assert local.platform.conversations == []
+        assert local.platform.violations == []
+        with pytest.raises(LookupError):
+            local.platform.session()
+
+    assert [type(event) for event in events] == [Online, Ready, Dispatch, Dispatch, Dispatch, Stopped]
+    assert contents(events) == ["one", "two", "three"]
+    assert gateway.stopped is not None
+    assert gateway.stopped.reason is StopReason.CLOSED
+
+
+@contextlib.asynccontextmanager
+async def left_without_trace(local: LocalGateway) -> AsyncIterator[None]:
+    """At the end of the block the bot is gone, here and, a moment later, there."""
+    async with nothing_left_behind():
+        yield
+    await eventually(lambda: not local.platform.conversations)
+
+
+@on_loop
+async def test_leaving_the_block_says_goodbye() -> None:
+    async with LocalGateway() as local:
+        async with left_without_trace(local), bot_at(local) as gateway:
+            assert await gateway.wait_connected(10.0)
+        with pytest.raises(LookupError):
+            local.platform.session()
+
+    assert not gateway.connected
+    assert gateway.stopped is not None
+
+
+@on_loop
+async def test_a_rotation_by_op_7_costs_one_resume_and_never_shows() -> None:
+    policy = Policy(stable_after=0.0)
+    events: list[Event] = []
+    async with LocalGateway() as local, bot_at(local, policy=policy) as gateway:
+        await until(gateway, lambda event: isinstance(event, Ready))
+        say(local, "before")
+        events.append(await until(gateway, is_message))
+        for number in range(3):
+            talk = local.platform.session().live
+            assert talk is not None
+            talk.send_reconnect(local.now)
+            resumed = await collect(gateway, events, Resumed)
+            assert isinstance(resumed, Resumed)
+            say(local, number)
+            await collect(gateway, events, Dispatch)
+        assert local.platform.ops() == [2, 6, 6, 6]
+        assert local.platform.violations == []
+        assert gateway.status()[0].counters["identifies"] == 1
+
+    assert contents(events) == ["before", "0", "1", "2"]
+    assert not [event for event in events if isinstance(event, (Offline, Online))]
+
+
+async def collect(gateway: Gateway, events: list[Event], kind: type[Event]) -> Event:
+    async for event in gateway:
+        events.append(event)
+        if isinstance(event, kind):
+            return event
+    raise AssertionError("the gateway ended")
+
+
+@on_loop
+async def test_a_reset_is_answered_with_a_resume_and_nothing_is_lost() -> None:
+    events: list[Event] = []
+    async with LocalGateway() as local, bot_at(local) as gateway:
+        await until(gateway, lambda event: isinstance(event, Ready))
+        say(local, 1, 2)
+        await collect(gateway, events, Dispatch)
+        await collect(gateway, events, Dispatch)
+        talk = local.platform.session().live
+        assert talk is not None
+        talk.reset(local.now)
+        await eventually(lambda: local.platform.session().live is None)
+        say(local, 3, 4)
+        gone = await collect(gateway, events, Disconnected)
+        await collect(gateway, events, Resumed)
+        assert isinstance(gone, Disconnected)
+        assert gone.failure is not None
+        assert gone.failure.kind.value == "reset"
+
+    assert contents(events) == ["1", "2", "3", "4"]
+
+
+@on_loop
+async def test_several_shards_in_one_stream() -> None:
+    async with LocalGateway() as local:
+        local.platform.bot.shards = 3
+        local.platform.bot.max_concurrency = 3
+        async with bot_at(local, shards=3) as gateway:
+            ready: list[int] = []
+            async for event in gateway:
+                if isinstance(event, Ready):
+                    ready.append(event.shard)
+                if len(ready) == 3:
+                    break
+            assert gateway.connected
+            assert [status.shard for status in gateway.status()] == [0, 1, 2]
+            assert len({status.session_id for status in gateway.status()}) == 3
+            message = c2c_message("to the second", id="M-1", now=local.now)
+            local.platform.session(1).dispatch("C2C_MESSAGE_CREATE", message, local.now)
+            event = await until(gateway, is_message)
+            assert isinstance(event, Dispatch)
+            assert event.shard == 1
+            gateway.close()
+            stops = [event async for event in gateway]
+
+    assert sorted(stop.shard for stop in stops if isinstance(stop, Stopped)) == [0, 1, 2]
+    assert len(stops) == 3
+    assert len([request for request in local.platform.requests if "AccessToken" in request.path]) == 1
+
+
+def test_the_number_of_shards_is_checked() -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        open_gateway(Credentials("1", "s"), intents=INTENTS, shards=0)
+
+
+# -- how it ends -------------------------------------------------------------------------------------------------------
+
+
+@on_loop
+async def test_after_close_nothing_more_is_handed_out() -> None:
+    """FAILURES.md row 20: a closed bot that still answers."""
+    events: list[Event] = []
+    async with LocalGateway() as local, bot_at(local) as gateway:
+        await until(gateway, lambda event: isinstance(event, Ready))
+        say(local, *range(100))
+        async for event in gateway:
+            events.append(event)
+            gateway.close()
+            gateway.close()
+
+    assert [type(event) for event in events] == [Dispatch, Stopped]
+
+
+@on_loop
+async def test_a_stop_of_its_own_is_yielded_and_raised_bare() -> None:
+    events: list[Event] = []
+    async with LocalGateway() as local:
+        local.platform.behaviour.identify = [Refusal(code=4914, op9=None)]
+        gateway = bot_at(local)
+        with pytest.raises(GatewayStopped) as caught:
+            async with left_without_trace(local):
+                await live(gateway, events)
+
+    assert isinstance(events[-1], Stopped)
+    assert caught.value.stopped is events[-1] is gateway.stopped
+    assert not caught.value.stopped.retryable
+    assert caught.value.stopped.hint in str(caught.value)
+    with pytest.raises(GatewayStopped):
+        await anext(gateway)
+
+
+async def live(gateway: Gateway, events: list[Event], handler: Callable[[Event], object] = lambda event: None) -> None:
+    """A bot's whole life."""
+    async with gateway:
+        async for event in gateway:
+            events.append(event)
+            handler(event)
+
+
+@on_loop
+async def test_wrong_credentials_stop_it() -> None:
+    async with LocalGateway(secret="right") as local:
+        account = BotAccount(Credentials("11111111", "wrong"), endpoints=local.endpoints)
+        with pytest.raises(GatewayStopped) as caught:
+            await live(open_gateway(account, intents=INTENTS), [])
+
+    assert caught.value.stopped.reason is StopReason.CREDENTIALS
+
+
+@on_loop
+async def test_the_bodys_own_exception_leaves_bare() -> None:
+    async with LocalGateway() as local:
+        with pytest.raises(ZeroDivisionError):
+            async with left_without_trace(local):
+                await live(bot_at(local), [], lambda event: 1 / 0)
+
+
+@on_loop
+async def test_cancelling_the_body_says_goodbye_and_leaves_nothing() -> None:
+    async with LocalGateway() as local:
+        ready = asyncio.Event()
+
+        async def bot() -> None:
+            async with bot_at(local) as gateway:
+                async for event in gateway:
+                    if isinstance(event, Ready):
+                        ready.set()
+
+        async with left_without_trace(local):
+            task = asyncio.create_task(bot())
+            await ready.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        with pytest.raises(LookupError):
+            local.platform.session()
+
+
+@on_loop
+async def test_cancelled_twice_it_leaves_at_once_and_leaves_nothing() -> None:
+    """The second time while the goodbye is waited for: a server that does not hear."""
+    async with LocalGateway() as local:
+        ready = asyncio.Event()
+
+        async def bot() -> None:
+            async with bot_at(local) as gateway:
+                await until(gateway, lambda event: isinstance(event, Ready))
+                ready.set()
+                await asyncio.Event().wait()
+
+        task = asyncio.create_task(bot())
+        await ready.wait()
+        local.platform.conversations[0].ignore()
+        task.cancel()
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+@on_loop
+async def test_close_from_another_thread() -> None:
+    async with LocalGateway() as local, bot_at(local) as gateway:
+        await until(gateway, lambda event: isinstance(event, Ready))
+        threading.Timer(0.05, gateway.close).start()
+        events = [event async for event in gateway]
+
+    assert [type(event) for event in events] == [Stopped]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="this system has no SIGUSR1")
+@on_loop
+async def test_close_from_a_signal_handler() -> None:
+    """A handler of the `signal` module runs between any two instructions of the loop's thread."""
+    async with LocalGateway() as local, bot_at(local) as gateway:
+        before = signal.signal(signal.SIGUSR1, lambda *args: gateway.close())
+        try:
+            await until(gateway, lambda event: isinstance(event, Ready))
+            asyncio.get_running_loop().call_later(0.02, os.kill, os.getpid(), signal.SIGUSR1)
+            events = [event async for event in gateway]
+        finally:
+            signal.signal(signal.SIGUSR1, before)
+
+    assert [type(event) for event in events] == [Stopped]
+
+
+# -- in every order ----------------------------------------------------------------------------------------------------
+
+
+@on_loop
+async def test_made_without_a_loop_and_used_in_any_order() -> None:
+    async with LocalGateway() as local:
+        gateway = await asyncio.to_thread(bot_at, local)
+        assert not gateway.connected
+        assert not gateway.online
+        assert gateway.stopped is None
+        assert gateway.session is None
+        assert len(gateway.status()) == 1
+        assert not await gateway.wait_connected(0.01)
+        waiting = asyncio.create_task(gateway.wait_connected(10.0))
+        async with gateway:
+            assert await waiting
+            assert gateway.connected
+            assert gateway.online
+            assert gateway.session is not None
+            assert gateway.session.id == gateway.status()[0].session_id
+        assert not await gateway.wait_connected(10.0)
+        await gateway.aclose()
+        gateway.close()
+        assert gateway.status()[0].stopped is gateway.stopped
+        with pytest.raises(RuntimeError, match="entered once"):
+            await gateway.__aenter__()
+
+
+def test_made_outside_of_any_loop() -> None:
+    """Row 45: asyncio.get_event_loop() in a constructor."""
+    account = BotAccount(Credentials("11111111", "s"))
+    gateway = open_gateway(account, intents=INTENTS)
+    assert account.current_token is None
+    assert gateway.stopped is None
+    gateway.close()
+
+    assert gateway.stopped is not None
+    assert gateway.stopped.reason is StopReason.CLOSED
+
+
+@pytest.mark.parametrize("how", ["close", "aclose"])
+@on_loop
+async def test_entering_a_closed_one_ends_at_once(how: str) -> None:
+    gateway = open_gateway(Credentials("11111111", "s"), intents=INTENTS)
+    if how == "close":
+        gateway.close()
+    else:
+        await gateway.aclose()
+
+    async with gateway:
+        events = [event async for event in gateway]
+
+    assert [type(event) for event in events] == [Stopped]
+
+
+@on_loop
+async def test_iterating_before_entering_is_misuse() -> None:
+    gateway = open_gateway(Credentials("11111111", "s"), intents=INTENTS)
+
+    with pytest.raises(RuntimeError, match="async with"):
+        await anext(gateway)
+
+
+@on_loop
+async def test_two_who_wait_for_the_next_event_are_misuse() -> None:
+    async with LocalGateway() as local, bot_at(local) as gateway:
+        await until(gateway, lambda event: isinstance(event, Ready))
+        first = asyncio.create_task(anext(gateway))
+        await asyncio.sleep(0)
+        with pytest.raises(RuntimeError, match="somebody else waits"):
+            await anext(gateway)
+        say(local, "hello")
+        assert is_message(await first)
+
+
+@on_loop
+async def test_a_wait_for_the_next_event_may_be_given_up() -> None:
+    async with LocalGateway() as local, bot_at(local) as gateway:
+        await until(gateway, lambda event: isinstance(event, Ready))
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(anext(gateway), 0.02)
+        say(local, "hello")
+        assert is_message(await anext(gateway))
+
+
+# -- handlers that take their time -------------------------------------------------------------------------------------
+
+
+@on_loop
+async def test_heartbeats_go_on_while_a_handler_awaits() -> None:
+    async with LocalGateway(heartbeat_interval=0.25) as local, bot_at(local) as gateway:
+        await until(gateway, lambda event: isinstance(event, Ready))
+        say(local, "hello")
+        await until(gateway, is_message)
+
+        beats = local.platform.ops(heartbeats=True).count(1)
+        await eventually(lambda: local.platform.ops(heartbeats=True).count(1) >= beats + 4)
+
+        assert local.platform.violations == []
+        assert gateway.connected
+
+
+@on_loop
+async def test_a_full_buffer_pauses_reading_and_nothing_is_lost() -> None:
+    total = 6000
+    policy = Policy(max_buffered=50, dead_after=1.0, probe_after=0.5)
+    async with LocalGateway(heartbeat_interval=0.25) as local, bot_at(local, policy=policy) as gateway:
+        await until(gateway, lambda event: isinstance(event, Ready))
+        padding = "x" * 2000
+        session = local.platform.session()
+        for number in range(total):
+            message = c2c_message(padding, id=str(number))
+            session.dispatch("C2C_MESSAGE_CREATE", message, local.now)
+
+        await eventually(lambda: gateway.status()[0].counters.get("dispatches", 0) >= 50)
+        beats = local.platform.ops(heartbeats=True).count(1)
+        await eventually(lambda: sum(frame.op == 1 for frame in local.platform.frames) >= beats)
+        before = gateway.status()[0].counters.get("dispatches", 0)
+        await heartbeats(gateway, 6)  # well beyond `dead_after`: silence says nothing while nothing is read
+        assert gateway.status()[0].counters.get("dispatches", 0) == before < total / 2
+        assert gateway.connected
+
+        numbers = []
+        async for event in gateway:
+            if isinstance(event, Dispatch):
+                numbers.append(int(event.data["id"]))
+            if len(numbers) == total:
+                break
+        assert numbers == list(range(total))
+        assert local.platform.ops() == [2], "on one connection"
+
+
+async def heartbeats(gateway: Gateway, count: int) -> None:
+    """Wait until the bot has sent so many more heartbeats."""
+    target = gateway.status()[0].counters["heartbeats"] + count
+    await eventually(lambda: gateway.status()[0].counters["heartbeats"] >= target)
+
+
+# -- settling ----------------------------------------------------------------------------------------------------------
+
+
+async def settled(local: LocalGateway, gateway: Gateway) -> int:
+    assert gateway.session is not None
+    return gateway.session.settled
+
+
+@on_loop
+async def test_asking_for_the_next_event_settles_the_one_before() -> None:
+    async with LocalGateway() as local, bot_at(local) as gateway:
+        await until(gateway, lambda event: isinstance(event, Ready))
+        say(local, "two", "three", "four")
+        seen = []
+        async for event in gateway:
+            if isinstance(event, Dispatch):
+                assert event.sequence is not None
+                seen.append((event.sequence, await settled(local, gateway)))
+            if len(seen) == 3:
+                break
+        assert seen == [(2, 1), (3, 2), (4, 3)]
+        assert await settled(local, gateway) == 3, "a break leaves the event in hand unsettled"
+        say(local, "five")
+        await until(gateway, is_message)
+        assert await settled(local, gateway) == 4
+
+
+@on_loop
+async def test_delivery_settles_when_it_is_handed_out() -> None:
+    async with LocalGateway() as local, bot_at(local, settle="delivery") as gateway:
+        await until(gateway, lambda event: isinstance(event, Ready))
+        say(local, "two", "three")
+        await until(gateway, is_message)
+        await eventually(lambda: gateway.status()[0].counters.get("dispatches", 0) == 2)
+        assert await settled(local, gateway) == 2, "and not before: the third lies in the buffer"
+
+
+@on_loop
+async def test_manual_settles_at_the_end_of_the_handling() -> None:
+    async with LocalGateway() as local, bot_at(local, settle="manual") as gateway:
+        await until(gateway, lambda event: isinstance(event, Ready))
+        say(local, 2, 3, 4, 5)
+        messages = [await until(gateway, is_message) for _ in range(4)]
+        two, three, four, five = [message for message in messages if isinstance(message, Dispatch)]
+        assert await settled(local, gateway) == 1
+
+        async with gateway.handling(two) as dispatch:
+            assert dispatch is two
+            assert await settled(local, gateway) == 1
+        assert await settled(local, gateway) == 2
+
+        with contextlib.suppress(ZeroDivisionError):
+            async with gateway.handling(three):
+                raise ZeroDivisionError
+        assert await settled(local, gateway) == 3, "it would fail next time as well"
+
+        with contextlib.suppress(ZeroDivisionError):
+            async with gateway.handling(four, on_error="keep"):
+                raise ZeroDivisionError
+        with contextlib.suppress(asyncio.CancelledError):
+            async with gateway.handling(four):
+                raise asyncio.CancelledError
+        assert await settled(local, gateway) == 3
+
+        gateway.settle(five)
+        assert await settled(local, gateway) == 3, "the watermark waits for the fourth"
+        gateway.settle(four)
+        assert await settled(local, gateway) == 5
+        gateway.settle(Dispatch("X", {}, sequence=9, shard=7))
+
+
+# -- bugs --------------------------------------------------------------------------------------------------------------
+
+
+@on_loop
+async def test_a_bug_ends_it_loudly(caplog: pytest.LogCaptureFixture) -> None:
+    """A host's `loads` that raises what no decoder raises."""
+
+    def loads(text: str | bytes) -> Any:
+        decoded = json.loads(text)
+        if isinstance(decoded, dict) and decoded.get("t") == "C2C_MESSAGE_CREATE":
+            raise LookupError("a bug")
+        return decoded
+
+    events: list[Event] = []
+    async with LocalGateway() as local:
+
+        def greet(event: Event) -> None:
+            if isinstance(event, Ready):
+                say(local, "hello")
+
+        gateway = bot_at(local, loads=loads)
+        with pytest.raises(LookupError, match="a bug"):
+            async with left_without_trace(local):
+                await live(gateway, events, greet)
+        assert local.platform.session().live is None, "dropped, so that the session is kept"
+
+    assert isinstance(events[-1], Stopped)
+    assert events[-1].reason is StopReason.HOST_FAILURE
+    assert "LookupError" in events[-1].hint
+    (record,) = [record for record in caplog.records if record.name == "qqproto"]
+    assert record.exc_info is not None
+    assert record.levelno == logging.CRITICAL
+
+
+@on_loop
+async def test_a_bug_in_a_hosts_http_leaves_the_block_though_nobody_iterates() -> None:
+    async def http(request: HTTPRequest) -> HTTPResponse:
+        raise KeyError("clientSecret")
+
+    account = BotAccount(Credentials("11111111", "s"), http=http)
+    with pytest.raises(KeyError):
+        async with open_gateway(account, intents=INTENTS) as gateway:
+            assert not await gateway.wait_connected(10.0)
+
+
+# -- many bots, and what must not be seen --------------------------------------------------------------------------
+
+
+@on_loop
+async def test_ten_bots_on_one_loop_know_nothing_of_each_other() -> None:
+    """Row 35, and row 44: their files are closed in the end."""
+
+    async def one(number: int) -> list[str]:
+        async with LocalGateway(app_id=str(1000 + number)) as local, bot_at(local) as gateway:
+            await until(gateway, lambda event: isinstance(event, Ready))
+            say(local, f"to {number}")
+            event = await until(gateway, is_message)
+            return contents([event])
+
+    before = len(open_files())
+    heard = await asyncio.gather(*(one(number) for number in range(10)))
+
+    assert heard == [[f"to {number}"] for number in range(10)]
+    await eventually(lambda: len(open_files()) <= before)
+
+
+@on_loop
+async def test_two_hundred_failed_connects_leave_no_file_open() -> None:
+    """Row 44: descriptors leaked until EMFILE."""
+    async with LocalGateway() as local:
+        local.platform.behaviour.upgrade = HTTPResponse(502, {}, b"")
+        policy = Policy(backoff=(0.001,), gateway_burst=10_000)
+        async with bot_at(local, policy=policy) as gateway:
+            await until(gateway, lambda event: isinstance(event, Disconnected))
+            before = len(open_files())
+            failed = 0
+            async for event in gateway:
+                failed += isinstance(event, Disconnected)
+                if failed == 200:
+                    break
+            assert len(open_files()) <= before + 4
+
+
+@on_loop
+async def test_no_secret_in_any_log_record_or_repr(caplog: pytest.LogCaptureFixture) -> None:
+    """Row 33, at DEBUG, with asyncio, httpx and httpcore talking as well."""
+    caplog.set_level(logging.DEBUG)
+    secret = "the-very-secret-secret"
+    seen: list[str] = []
+    async with LocalGateway(secret=secret) as local:
+        account = account_at(local)
+        async with open_gateway(account, intents=INTENTS) as gateway:
+            await until(gateway, lambda event: isinstance(event, Ready))
+            say(local, "hello")
+            events = [await until(gateway, is_message)]
+            local.platform.conversations[0].reset(local.now)
+            events.append(await until(gateway, lambda event: isinstance(event, Resumed)))
+            tasks = list(asyncio.all_tasks())
+            seen += [repr(thing) for thing in [gateway, account, *events, *gateway.status(), *tasks]]
+        token = account.current_token
+        assert token is not None
+        seen += [repr(token), repr(account.credentials)]
+
+    seen += [f"{record.getMessage()} {record.args} {record.exc_text}" for record in caplog.records]
+    assert any("HTTP Request" in line for line in seen), "httpx did talk"
+    for line in seen:
+        assert secret not in line
+        assert token.value not in line
+
+
+def test_importing_changes_nothing() -> None:
+    script = """
+import asyncio, logging, signal, warnings, threading
+def state():
+    policy = asyncio.get_event_loop_policy() if hasattr(asyncio, "get_event_loop_policy") else None
+    return (
+        logging.root.level, list(logging.root.handlers), logging.lastResort, logging.getLogger("qqproto").level,
+        {number: signal.getsignal(number) for number in signal.valid_signals()}, threading.active_count(), policy,
+    )
+warnings.simplefilter("ignore")
+before = state()
+import qqproto_transports.asyncio
+assert state() == before
+import sys
+assert not {"httpx", "anyio", "trio", "websockets", "aiohttp"} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)

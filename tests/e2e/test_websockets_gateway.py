@@ -155,7 +155,7 @@ async def test_a_new_connection_resumes_where_the_old_one_was(how: str, secure: 
 
     session = body("ready")["d"]["session_id"]
     assert [message["op"] for message in platform.heard] == [2, 6, 6]
-    for message, sequence in zip(platform.heard[1:], (21, 41)):
+    for message, sequence in zip(platform.heard[1:], (21, 41), strict=True):
         assert message == {**body("resume"), "d": {**body("resume")["d"], "session_id": session, "seq": sequence}}
     assert [event.envelope for event in dispatches(events)] == [body(name) for name in DISPATCHES]
     gone = [event for event in events if isinstance(event, Disconnected)]

@@ -11,6 +11,7 @@ def test_a_config_needs_a_bot_and_its_intents() -> None:
     config = ShardConfig("11111111", Intents.GROUP_AND_C2C_EVENT)
     assert (config.intents, config.shard, config.settle) == (1 << 25, (0, 1), "delivery")
     assert (config.properties, config.headers) == ({}, {})
+    assert ShardConfig("11111111", 0).intents == 0, "a connection without events is a connection"
 
 
 @pytest.mark.parametrize("shard", [(0, 1), (0, 8), (7, 8)])

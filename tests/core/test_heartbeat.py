@@ -124,6 +124,9 @@ def test_the_latency_is_that_of_the_oldest_heartbeat_without_an_ack() -> None:
     heart.sent(10.0)
     heart.acknowledged(10.5)
     assert (heart.latency, heart.acked_at, heart.sent_at) == (10.5, 10.5, 10.0)
+    heart.sent(30.0)
+    heart.acknowledged(30.25)
+    assert heart.latency == 0.25
 
 
 def test_an_ack_that_nobody_asked_for_says_nothing_of_the_latency() -> None:
@@ -138,6 +141,7 @@ def test_an_ack_that_nobody_asked_for_says_nothing_of_the_latency() -> None:
 
 def test_silence_is_probed_after_10_s_and_is_death_after_20() -> None:
     pulse = Pulse(beating())
+    assert pulse.heart.next_timer() == 10.0
     assert pulse.run_until(1000.0) == [(10.0, Beat.PROBE), (20.0, Beat.SILENT)]
 
 

@@ -76,6 +76,7 @@ def test_a_driver_that_is_on_time_is_not_late() -> None:
     watch = LagWatch(5.0)
     assert watch.shown(100.0) == 100.0
     assert watch.late(100.0) == 0.0
+    assert watch.late(103.0) == 0.0
     assert watch.late(105.0) == 0.0
 
 

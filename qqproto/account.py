@@ -191,7 +191,6 @@ class Account:
                 self._token_refused_to_all(result)
                 return
         else:
-            self._token_failure = None
             token = Token(result[0])
             self._token.store(token.value, result[1], now)
             if self._is_held(now):

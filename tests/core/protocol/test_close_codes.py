@@ -58,6 +58,10 @@ def test_the_other_verdicts_do_not_depend_on_the_phase(code: int) -> None:
     assert {classify(code, phase) for phase in Phase} == {classify(code, Phase.READY)}
 
 
+def test_the_documented_codes_and_those_of_the_reports_have_rows_of_their_own() -> None:
+    assert set(CLOSE_CODES) == {1000, 1001, *range(4000, 4015), *range(4900, 4916)}
+
+
 def test_a_rotation_is_the_platforms_4009_alone() -> None:
     assert [code for code, row in CLOSE_CODES.items() if row.planned] == [4009]
 

@@ -82,7 +82,7 @@ def test_an_interval_of_nothing_or_less_is_far_below_every_limit(value: float) -
     assert seconds < 0.001
 
 
-@pytest.mark.parametrize("sample", names("ev_"))
+@pytest.mark.parametrize("sample", ["ready", "resumed", *names("ev_")])
 def test_every_sampled_dispatch_has_its_sequence(sample: str) -> None:
     assert payloads.sequence_of(body(sample)) == body(sample)["s"]
 

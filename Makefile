@@ -9,9 +9,9 @@ CANDIDATES = $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 
 	$(wildcard $(HOME)/.pyenv/versions/3.1[0-9].*/bin/python))
 
 # Tests that need no socket: the coverage of qqproto/ is measured on these alone.
-SANS_IO := $(wildcard tests/core tests/testing)
+SANS_IO := $(wildcard tests/core tests/fuzz tests/testing)
 
-.PHONY: help demo test test-all lint types bench docs clean
+.PHONY: help demo test test-all lint types bench fuzz docs clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -38,6 +38,10 @@ types: $(VENV)/.dev ## mypy, strict, over everything
 
 bench: $(VENV)/.dev ## speed against named peers, as ratios within one run (ARGS=--help)
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+fuzz: $(VENV)/.dev ## a campaign of hostile input against the machines (EXAMPLES=20000 a test)
+	QQPROTO_FUZZ_EXAMPLES=$(or $(EXAMPLES),20000) $(BIN)/python -m pytest --durations=0 \
+		tests/fuzz tests/core/test_shard_any_order.py
 
 docs: $(VENV)/.docs ## the documentation, warnings as errors, into docs/_build
 	$(BIN)/sphinx-build -W --keep-going -n -q docs docs/_build

@@ -37,6 +37,7 @@ from qqproto.outbox import Output
 from qqproto.protocol.close_codes import CLOSE_CODES
 from qqproto.testing import Randomness
 from tests.core.hosts import SESSION, URL
+from tests.fuzz.machines import EXAMPLES, campaign
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
@@ -309,4 +310,4 @@ class AnyOrder(RuleBasedStateMachine):
 
 
 TestAnyOrder = AnyOrder.TestCase
-TestAnyOrder.settings = settings(max_examples=60, stateful_step_count=60, deadline=None, derandomize=True)
+TestAnyOrder.settings = settings(campaign, max_examples=max(60, EXAMPLES // 20), stateful_step_count=60)

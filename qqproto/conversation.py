@@ -205,7 +205,8 @@ class Conversation:
             verdict = Verdict.IDENTIFY
         refused = self._refused_resumably is not None or code in (None, 1005, 1006, 4903)
         row = CLOSE_CODES.get(code) if code is not None else None
-        self._end(Ending(verdict, self.phase, code, reason, planned=row is not None and row.planned), refused)
+        planned = row is not None and row.planned
+        self._end(Ending(verdict, self.phase, code, self._redacted(reason), planned=planned), refused)
 
     def connection_lost(self, failure: Failure, now: float) -> None:
         """The stream ended without a close frame. Then drain :meth:`next_output`."""
@@ -513,4 +514,8 @@ class Conversation:
     def _malformed(self, what: str, message: str | bytes) -> None:
         text = message if isinstance(message, str) else message.decode("utf-8", "replace")
         self._count["malformed"] += 1
-        self._emit(Malformed(self._shard, what, text.replace(self._token.value, "[token]")[:200]))
+        self._emit(Malformed(self._shard, what, self._redacted(text)[:200]))
+
+    def _redacted(self, text: str) -> str:
+        """What the server said, should it repeat what we said."""
+        return text.replace(self._token.value, "[token]")

@@ -278,6 +278,9 @@ def test_a_token_that_the_server_echoes_is_not_told() -> None:
     talk = Talk()
     talk.say("you sent TOKEN-SECRET!")
     assert talk.only(Malformed).sample == "you sent [token]!"
+    talk.machine.connection_closed(4004, "no bot has TOKEN-SECRET", talk.now)
+    assert talk.machine.ending is not None
+    assert talk.machine.ending.reason == "no bot has [token]"
 
 
 def test_unknown_opcodes_are_counted_and_ignored() -> None:

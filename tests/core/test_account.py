@@ -337,6 +337,9 @@ def test_the_platforms_wish_to_be_left_alone_is_shared_with_what_is_left_of_it()
     desk.gateway("c")
     assert [failure.retry_after for _, _, failure in desk.answers if isinstance(failure, Failure)] == [15.0, 15.0]
     assert desk.requests == []
+    desk.run(15.0)
+    desk.token("b")
+    assert len(desk.requests) == 1, "whoever comes back when it was told to is served"
 
 
 def test_a_reply_that_never_comes_is_waited_for_until_its_deadline() -> None:
@@ -424,6 +427,13 @@ def test_the_gateway_is_asked_for_with_a_token() -> None:
     desk.end(request.id, response("gateway_bot_response"))
     assert desk.take() == INFO
     assert desk.account.next_timer() is None
+
+
+def test_a_token_in_its_last_minute_is_good_enough_to_ask_for_the_gateway() -> None:
+    desk = Desk().with_token()
+    desk.run(7150.0)
+    desk.gateway()
+    assert desk.request().request.headers["Authorization"] == "QQBot TOKEN-1"
 
 
 def test_one_request_tells_all_who_want_to_know() -> None:
@@ -584,8 +594,11 @@ def test_the_gateway_is_asked_ten_times_in_a_burst_and_then_once_in_30_s() -> No
     failure = desk.failure()
     assert (failure.kind, failure.message) == (FailureKind.RATE_LIMITED, "our own limit for /gateway/bot")
     assert failure.retry_after == pytest.approx(20.0)
+    desk.run(19.5)
+    desk.gateway("a")
+    assert desk.failure().retry_after == pytest.approx(0.5)
     assert desk.requests == []
-    desk.run(20.1)
+    desk.run(0.6)
     desk.gateway()
     desk.reply(gateway_reply())
     assert desk.take() == INFO

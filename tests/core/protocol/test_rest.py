@@ -125,6 +125,10 @@ def test_an_absurd_life_is_taken_as_a_short_one(expires_in: Any) -> None:
     assert parse_token(reply({"access_token": "T", "expires_in": expires_in})) == ("T", SHORT_TOKEN_LIFE)
 
 
+def test_a_short_life_is_the_platforms_overlap_and_the_longest_its_two_hours() -> None:
+    assert (SHORT_TOKEN_LIFE, LONGEST_TOKEN_LIFE) == (60.0, 7200.0)
+
+
 def test_a_missing_life_is_taken_as_a_short_one() -> None:
     assert parse_token(reply({"access_token": "T"})) == ("T", SHORT_TOKEN_LIFE)
 
@@ -187,10 +191,11 @@ def test_a_body_that_is_no_json_object_is_no_verdict(parse: Any, content: bytes)
         assert verdict_of(failure) is RestVerdict.RETRY
 
 
+@pytest.mark.parametrize("status", [199, 300, 302, 401, 500])
 @pytest.mark.parametrize("parse", [parse_token, parse_gateway])
-def test_a_good_body_under_a_bad_status_is_no_success(parse: Any) -> None:
-    failure = parse(reply({"access_token": "T", "expires_in": "7200", "url": ADDRESS}, 500))
-    assert (failure.kind, failure.http_status) == (FailureKind.HTTP_STATUS, 500)
+def test_a_good_body_under_a_bad_status_is_no_success(parse: Any, status: int) -> None:
+    failure = parse(reply({"access_token": "T", "expires_in": "7200", "url": ADDRESS}, status))
+    assert (failure.kind, failure.http_status) == (FailureKind.HTTP_STATUS, status)
 
 
 # -- the gateway ---------------------------------------------------------------------------------------------------
@@ -221,6 +226,12 @@ def test_a_part_of_the_start_limit_that_is_no_count_is_unknown(field: str, value
         "total": 1500, "remaining": 1499, "reset_after": 1.0, field: None
     }  # fmt: skip
     assert info.max_concurrency == 2
+
+
+def test_a_budget_of_nothing_is_not_an_unknown_one() -> None:
+    limit = {"total": 0, "remaining": 0, "reset_after": 0}
+    info = gateway(reply({"url": ADDRESS, "session_start_limit": limit}))
+    assert (info.total, info.remaining, info.reset_after) == (0, 0, 0.0)
 
 
 @pytest.mark.parametrize("value", [None, "5", 0, -1, True, 1.5])
@@ -310,7 +321,9 @@ def test_addresses_that_no_request_could_carry(url: str) -> None:
 def test_each_code_allows_what_the_table_of_errors_says(codes: set[int], verdict: RestVerdict) -> None:
     assert {code for code in REST_ERRORS if error_row(code).verdict is verdict} == codes
     for code in codes:
-        assert verdict_of(gateway_failure(reply({"code": code, "message": "no"}, 400))) is verdict
+        failure = gateway_failure(reply({"code": code, "message": "no"}, 400))
+        assert verdict_of(failure) is verdict
+        assert (failure.kind is FailureKind.RATE_LIMITED) is (code in RATE_LIMITS)
 
 
 @pytest.mark.parametrize("code", [1, 304018, 40034005, -5, 10**30])

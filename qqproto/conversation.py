@@ -59,8 +59,9 @@ class TextLink:
 
 @dataclass(slots=True)
 class Ending:
-    """How a talk ended. ``identify_refused``: the server would not start a session. ``wait_until``: nothing is wrong,
-    but the identify slot is too far away to hold a socket for it."""
+    """How a talk ended. ``identify_refused``: the server would not start a session. ``session_refused``: it said that
+    the session is not to be resumed, whatever the verdict is. ``wait_until``: nothing is wrong, but the identify slot
+    is too far away to hold a socket for it."""
 
     verdict: Verdict
     phase: Phase
@@ -69,6 +70,7 @@ class Ending:
     failure: Failure | None = None
     planned: bool = False
     identify_refused: bool = False
+    session_refused: bool = False
     wait_until: float | None = None
 
 
@@ -118,7 +120,7 @@ class Conversation:
         self._watch = LagWatch(policy.lag_tolerance)
         self._question: int | None = None
         self._authenticated = False
-        self._refused_resumably: bool | None = None
+        self._session_refused = False
         self._replayed = 0
         self._missing = 0
         self._paused = False
@@ -200,10 +202,9 @@ class Conversation:
         """A close frame came. Then drain :meth:`next_output`."""
         if self.ending is not None:
             return
+        self._note_lag(now)
         verdict = classify(code, self.phase)
-        if self._refused_resumably is False and verdict is Verdict.RESUME:
-            verdict = Verdict.IDENTIFY
-        refused = self._refused_resumably is not None or code in (None, 1005, 1006, 4903)
+        refused = self._session_refused or code in (None, 1005, 1006, 4903)
         row = CLOSE_CODES.get(code) if code is not None else None
         planned = row is not None and row.planned
         self._end(Ending(verdict, self.phase, code, self._redacted(reason), planned=planned), refused)
@@ -212,9 +213,9 @@ class Conversation:
         """The stream ended without a close frame. Then drain :meth:`next_output`."""
         if self.ending is not None:
             return
-        verdict = Verdict.IDENTIFY if self._refused_resumably is False else Verdict.RESUME
-        refused = self._refused_resumably is not None or failure.kind is FailureKind.EOF
-        self._end(Ending(verdict, self.phase, failure=failure), refused)
+        self._note_lag(now)
+        refused = self._session_refused or failure.kind is FailureKind.EOF
+        self._end(Ending(Verdict.RESUME, self.phase, failure=failure), refused)
 
     def reading_paused(self, now: float) -> None:
         """The host reads nothing from now on: silence says nothing. Heartbeats go on."""
@@ -366,11 +367,14 @@ class Conversation:
         self._emit(Resumed(self._shard, live.id, live.user, dispatch, self._replayed, self._missing, restored))
 
     def _on_invalid_session(self, resumable: bool, now: float) -> None:
+        if self._session_refused:
+            # What was refused stays refused, whatever the server says next.
+            return
         if resumable:
-            self._leave(Ending(Verdict.RESUME, self.phase), "invalid session, to be resumed")
-        elif self._refused_resumably is None:
+            self._leave(Ending(Verdict.RESUME, self.phase), "invalid session, to be resumed", refused=True)
+        else:
             # The close frame that follows names the cause; one recovery comes of both.
-            self._refused_resumably = False
+            self._session_refused = True
             self._timers.stop(Timer.READY)
             self._timers.set(Timer.CAUSE, now + self._policy.invalid_session_wait)
 
@@ -402,7 +406,7 @@ class Conversation:
         self._await_ready(now)
 
     def _await_ready(self, now: float) -> None:
-        if self._refused_resumably is None:
+        if not self._session_refused:
             self._timers.set(Timer.READY, now + self._policy.ready_timeout)
 
     def _send_heartbeat(self, now: float) -> None:
@@ -446,15 +450,22 @@ class Conversation:
         self._send_heartbeat(now)
 
     def _notice_lag(self, now: float) -> None:
-        seconds = self._watch.late(now)
-        if not seconds or self.ending is not None:
+        """If we were stalled, nothing of what was not heard meanwhile counts; is the link still there?"""
+        if not self._note_lag(now):
             return
-        self.lag = max(self.lag, seconds)
-        self._emit(LoopLag(self._shard, seconds))
         self._start_anew(now)
         if self.heartbeat.running:
             self.heartbeat.start_anew(now)
             self._probe(now)
+
+    def _note_lag(self, now: float) -> bool:
+        """Tell if we were stalled; it is part of the diagnosis, also of an end that was read only now."""
+        seconds = self._watch.late(now)
+        if not seconds or self.ending is not None:
+            return False
+        self.lag = max(self.lag, seconds)
+        self._emit(LoopLag(self._shard, seconds))
+        return True
 
     def _start_anew(self, now: float) -> None:
         if self.phase is Phase.HELLO:
@@ -508,6 +519,9 @@ class Conversation:
 
     def _end(self, ending: Ending, refused: bool) -> None:
         ending.identify_refused = refused and ending.phase is Phase.AUTH and self._authenticated and not self.resuming
+        ending.session_refused = self._session_refused
+        if self._session_refused and ending.verdict is Verdict.RESUME:
+            ending.verdict = Verdict.IDENTIFY
         self.ending = ending
         self._timers.clear()
 

@@ -103,7 +103,7 @@ class Recovery:
     def after_connection(self, ending: Ending, resuming: bool, now: float, random: float) -> Plan:
         """A connection ended after it was opened; ``resuming``: it was to go on with a session."""
         stable, self.stable = self.stable, False
-        plan = Plan(ending.verdict, drop_session=ending.verdict is Verdict.IDENTIFY)
+        plan = Plan(ending.verdict, drop_session=ending.verdict is Verdict.IDENTIFY or ending.session_refused)
         if ending.wait_until is not None:
             floor = self._policy.delay(self.failures, random) if self.failures else 0.0
             plan.delay = max(ending.wait_until - now - self._policy.identify_slot_lead, floor)

@@ -1,0 +1,115 @@
+"""The commands of the command line, their options and their help."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+import qqproto
+from qqproto_transports._cli_input import UsageError, read_credentials, read_endpoints, read_intents
+from qqproto_transports._cli_listen import listen
+from qqproto_transports._cli_print import People
+from qqproto_transports._cli_serve import serve
+from qqproto_transports._demo import demo
+from qqproto_transports.local_gateway import CannotListen, LocalGateway
+
+# Tracebacks are for bugs, and must not show local variables: some hold the secret.
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
+    help="The QQ bot gateway from the command line.",
+)  # fmt: skip
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"qqproto {qqproto.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command("listen")
+def listen_command(
+    app_id: Annotated[str | None, typer.Option(envvar="QQ_APP_ID", metavar="ID", help="The bot's AppID.")] = None,
+    secret_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A file with the AppSecret, in place of QQ_SECRET.")
+    ] = None,
+    token_url: Annotated[
+        str | None, typer.Option(envvar="QQ_TOKEN_URL", metavar="URL", help="Where access tokens are given out.")
+    ] = None,
+    api_base: Annotated[
+        str | None, typer.Option(envvar="QQ_API_BASE", metavar="URL", help="The base of the platform's HTTP endpoints.")
+    ] = None,
+    intents: Annotated[
+        list[str], typer.Option(metavar="NAMES", help="What to listen to: names or numbers, separated by commas.")
+    ] = ["GROUP_AND_C2C_EVENT"],  # noqa: B006 - typer copies it
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line in place of text.")] = False,
+) -> None:
+    """Print a bot's events until you stop it.
+
+    The AppSecret is taken from QQ_SECRET or from a file, never from an option, which other users of the machine could
+    read. Without URLs it is the platform itself that is listened to.
+
+    Ends with exit code 0 on Ctrl-C and SIGTERM, 1 if it stopped by itself, 2 if something is wrong with what it was
+    given. Whatever can pass, an outage of days included, is waited for.
+    """
+    try:
+        credentials = read_credentials(app_id, secret_file, os.environ)
+        endpoints, bits = read_endpoints(api_base, token_url), read_intents(intents)
+        code = asyncio.run(listen(credentials, endpoints, bits, as_json=as_json))
+    except UsageError as error:
+        _fail(str(error))
+    raise typer.Exit(code)
+
+
+@app.command("serve")
+def serve_command(
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes any free one.")] = 8765,
+    every: Annotated[
+        float | None, typer.Option(min=0.01, metavar="SECONDS", help="Send a sample group message this often.")
+    ] = None,
+    rotate_every: Annotated[
+        float | None, typer.Option(min=1.0, metavar="SECONDS", help="Ask for a new connection (op 7) this often.")
+    ] = None,
+) -> None:
+    """Run a QQ gateway of your own, to try bots on.
+
+    It speaks the platform's HTTP endpoints and its WebSocket on one port, to qqproto and to any other SDK whose
+    addresses can be set, and is strict: what a client does wrong is told. Type "help" for its levers.
+    """
+    try:
+        asyncio.run(serve(LocalGateway(host, port), People().say, every=every, rotate_every=rotate_every))
+    except CannotListen as error:
+        _fail(str(error))
+
+
+@app.command("demo")
+def demo_command(
+    as_json: Annotated[
+        bool, typer.Option("--json", help="The table as JSON; the narration goes to standard error.")
+    ] = False,
+) -> None:
+    """Watch a bot come back from outages.
+
+    A local gateway, a bot, messages all the time, and what happens to them; it ends by itself within 40 seconds. Exit
+    code 0 says that everything went as promised.
+    """
+    raise typer.Exit(asyncio.run(demo(as_json=as_json)))
+
+
+def _fail(sentence: str) -> NoReturn:
+    print(f"qqproto: {sentence}", file=sys.stderr)
+    raise typer.Exit(2)

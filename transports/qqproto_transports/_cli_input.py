@@ -1,0 +1,95 @@
+"""What the command line is given: credentials, endpoints and intents, or one clear sentence about what is wrong."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from qqproto.credentials import Credentials, Endpoints
+from qqproto.protocol.intents import Intents
+
+_CONSOLE = "it is on the bot's page in the QQ console, https://q.qq.com"
+
+
+class UsageError(Exception):
+    """Something that the person at the keyboard can mend. The text is one sentence that says how; exit code 2."""
+
+
+def read_credentials(app_id: str | None, secret_file: Path | None, environ: Mapping[str, str]) -> Credentials:
+    """The bot's credentials; the secret from ``secret_file``, else from ``QQ_SECRET``.
+
+    The secret is no option: every user of the machine could read it in the list of processes.
+    """
+    app_id = (app_id or "").strip()
+    if not app_id:
+        raise UsageError(f"no AppID: set QQ_APP_ID or give --app-id ({_CONSOLE})")
+    secret = environ.get("QQ_SECRET", "").strip() if secret_file is None else _read_secret(secret_file)
+    if not secret:
+        raise UsageError(f"no AppSecret: set QQ_SECRET or give --secret-file FILE ({_CONSOLE})")
+    return Credentials(app_id, secret)
+
+
+def _read_secret(path: Path) -> str:
+    try:
+        secret = path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise UsageError(f"the secret file {path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"the secret file {path} is no text; it holds the AppSecret and nothing else") from None
+    if not secret:
+        raise UsageError(f"the secret file {path} is empty; write the AppSecret into it ({_CONSOLE})")
+    return secret
+
+
+def read_endpoints(api_base: str | None, token_url: str | None) -> Endpoints:
+    """Where the platform is; production where nothing is given."""
+    default = Endpoints()
+    return Endpoints(
+        api_base=_check_url("QQ_API_BASE", api_base or default.api_base, default.api_base),
+        token_url=_check_url("QQ_TOKEN_URL", token_url or default.token_url, default.token_url),
+    )
+
+
+def _check_url(name: str, url: str, example: str) -> str:
+    url = url.strip()
+    instead = f"give one like {example}"
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port  # the port is parsed when it is asked for
+    except ValueError:
+        raise UsageError(f"{name} is no URL: {url!r}; {instead}") from None
+    if parts.username is not None:
+        raise UsageError(f"{name} must not hold a user name or a password; {instead}")
+    if parts.scheme in ("ws", "wss"):
+        raise UsageError(
+            f"{name} is {url!r}, a WebSocket's address, where an HTTP endpoint's is needed"
+            f" (the gateway's own address is asked for there); {instead}"
+        )
+    if parts.scheme not in ("http", "https"):
+        raise UsageError(f"{name} is {url!r}, which does not begin with https:// or http://; {instead}")
+    if not host or not url.isascii() or not url.isprintable() or " " in url:
+        raise UsageError(f"{name} is no URL: {url!r}; {instead}")
+    return url
+
+
+def read_intents(words: Iterable[str]) -> Intents:
+    """Intents from names or numbers, each word possibly several, separated by commas, spaces or ``|``."""
+    result = Intents(0)
+    for word in " ".join(words).replace(",", " ").replace("|", " ").split():
+        try:
+            result |= Intents.parse([word])
+        except ValueError:
+            raise UsageError(_unknown_intent(word)) from None
+    if not result:
+        raise UsageError("no intents: give at least one, such as --intents GROUP_AND_C2C_EVENT")
+    return result
+
+
+def _unknown_intent(word: str) -> str:
+    names = list(Intents.__members__)
+    near = difflib.get_close_matches(word.upper().replace("-", "_"), names, n=3, cutoff=0.5)
+    if near:
+        return f"{word!r} is no intent; did you mean {' or '.join(near)}?"
+    return f"{word!r} is no intent; known are {', '.join(names)}, and a number for what is newer"

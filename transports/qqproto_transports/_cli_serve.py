@@ -1,0 +1,135 @@
+"""`qqproto serve`: the local gateway for people, with its levers on the keyboard."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from qqproto.testing import FakeConversation, c2c_message, group_at_message
+from qqproto_transports._cli_print import shorten
+from qqproto_transports._cli_stdin import lines_from_stdin
+from qqproto_transports._cli_watch import Watch
+from qqproto_transports._signals import on_signals
+from qqproto_transports.local_gateway import LocalGateway
+
+_LOOK_EVERY = 0.1
+
+HELP = """\
+say TEXT     somebody mentions the bot in a group and says TEXT
+tell TEXT    somebody writes TEXT to the bot in private
+rotate       the gateway asks for a new connection (op 7)
+4009         the gateway closes with 4009; any other code from 4000 to 4999 will do, too
+reset        the connection breaks off
+quit         the end; so does Ctrl-C"""
+
+
+async def serve(
+    gateway: LocalGateway, say: Callable[[str], None], *, every: float | None, rotate_every: float | None
+) -> None:
+    """Serve until somebody asks it to stop. Raises CannotListen."""
+    async with gateway:
+        ended = asyncio.Event()
+        desk, watch = Desk(gateway, say, ended.set), Watch(gateway.platform)
+        print(how_to_connect(gateway), flush=True)
+
+        def look() -> None:
+            for line in watch.news():
+                say(line)
+
+        chores = [(look, _LOOK_EVERY)]
+        if every is not None:
+            chores.append((desk.send_sample, every))
+        if rotate_every is not None:
+            chores.append((desk.rotate, rotate_every))
+        with on_signals(ended.set), lines_from_stdin(desk.obey):
+            tasks = [asyncio.ensure_future(_each(seconds, chore)) for chore, seconds in chores]
+            tasks.append(asyncio.ensure_future(ended.wait()))
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            for task in done:
+                await task
+
+
+async def _each(seconds: float, chore: Callable[[], None]) -> bool:
+    while True:
+        await asyncio.sleep(seconds)
+        chore()
+
+
+def how_to_connect(gateway: LocalGateway) -> str:
+    """What to type into another terminal, and what to give to another SDK."""
+    credentials, endpoints = gateway.credentials, gateway.endpoints
+    return f"""\
+A QQ gateway of your own. In another terminal:
+
+    export QQ_APP_ID={credentials.app_id}
+    export QQ_SECRET={credentials.secret}
+    export QQ_TOKEN_URL={endpoints.token_url}
+    export QQ_API_BASE={endpoints.api_base}
+    qqproto listen
+
+For other SDKs:  API base   {endpoints.api_base}
+                 token URL  {endpoints.token_url}
+                 WebSocket  {gateway.platform.gateway_url}
+
+Type "say hello", "rotate", "reset", "help"; Ctrl-C ends it.
+"""
+
+
+class Desk:
+    """Where a person pulls the gateway's levers, by keyboard or by clock."""
+
+    def __init__(self, gateway: LocalGateway, say: Callable[[str], None], leave: Callable[[], None]) -> None:
+        self._gateway = gateway
+        self._say = say
+        self._leave = leave
+        self._messages = 0
+
+    def obey(self, line: str) -> None:
+        """Do what somebody typed."""
+        word, _, rest = line.strip().partition(" ")
+        if word == "say":
+            self._dispatch("GROUP_AT_MESSAGE_CREATE", rest.strip() or "hello")
+        elif word == "tell":
+            self._dispatch("C2C_MESSAGE_CREATE", rest.strip() or "hello")
+        elif word == "rotate":
+            self.rotate()
+        elif word == "reset":
+            self._pull("the connection breaks off", lambda talk, now: talk.reset(now))
+        elif word.isdecimal() and 4000 <= int(word) <= 4999:
+            code = int(word)
+            self._pull(f"the gateway closes with {code}", lambda talk, now: talk.close(code, "on request", now))
+        elif word in ("quit", "exit"):
+            self._leave()
+        elif word:
+            self._say(f"commands:\n{HELP}" if word == "help" else f'"{shorten(word, 20)}" is no command; see "help"')
+
+    def send_sample(self) -> None:
+        """Somebody mentions the bot in a group, if there ever was one."""
+        if self._gateway.platform.sessions:
+            self._dispatch("GROUP_AT_MESSAGE_CREATE", f"sample {self._messages + 1}")
+
+    def rotate(self) -> None:
+        """Ask the bot to come back on a new connection."""
+        self._pull("the gateway asks for a new connection (op 7)", lambda talk, now: talk.send_reconnect(now))
+
+    def _dispatch(self, type: str, content: str) -> None:
+        try:
+            session = self._gateway.platform.session()
+        except LookupError:
+            self._say("no bot has been here yet, so nobody hears it")
+            return
+        self._messages += 1
+        make = c2c_message if type == "C2C_MESSAGE_CREATE" else group_at_message
+        now = self._gateway.now
+        session.dispatch(type, make(content, id=f"ROBOT1.0_said-{self._messages}", now=now), now)
+        self._say(f"sent: {shorten(content)}" if session.live else f"kept until the bot is back: {shorten(content)}")
+
+    def _pull(self, what: str, lever: Callable[[FakeConversation, float], None]) -> None:
+        live = [session.live for session in self._gateway.platform.sessions.values() if session.live is not None]
+        if live:
+            self._say(what)
+        for talk in live:
+            lever(talk, self._gateway.now)

@@ -140,7 +140,7 @@ def test_any_other_answer_is_a_rejection_and_the_last_thing_heard(status: int, r
     assert item.status == status
     assert (b"retry-after", b"7") in item.headers
     assert not websocket.open
-    assert "Retry" not in repr(item), "headers may hold secrets"
+    assert "retry" not in repr(item).lower(), "headers may hold secrets"
 
 
 @pytest.mark.parametrize("status", [100, 102, 103])
@@ -332,8 +332,9 @@ def test_the_limit_is_16_mib_unless_the_policy_says_otherwise() -> None:
 
 
 def test_each_message_has_the_limit_to_itself() -> None:
-    websocket = opened(Policy(max_message=100))
-    assert len(hear(websocket, frame(TEXT, b"x" * 99) * 50)) == 50
+    websocket = opened(Policy(max_message=100, max_fragments=2))
+    message = frame(TEXT, b"x" * 50, fin=False) + frame(CONTINUATION, b"x" * 50)
+    assert len(hear(websocket, message * 50)) == 50
 
 
 def test_a_message_may_have_as_many_fragments_as_the_limit_says() -> None:

@@ -9,7 +9,7 @@ CANDIDATES = $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 
 	$(wildcard $(HOME)/.pyenv/versions/3.1[0-9].*/bin/python))
 
 # Tests that need no socket: the coverage of qqproto/ is measured on these alone.
-SANS_IO := $(wildcard tests/core tests/fuzz tests/testing)
+SANS_IO := $(wildcard tests/core tests/fuzz tests/outages tests/testing)
 
 .PHONY: help demo test test-all lint types bench fuzz docs clean
 .DEFAULT_GOAL := help

@@ -7,6 +7,7 @@ import errno
 import socket
 import struct
 import sys
+from typing import cast
 
 from qqproto import Abort, CloseConnection, Credentials, Endpoints, HTTPRequest, HTTPResponse, SendData, SendText
 from qqproto.testing import Behaviour, FakeBot, FakePlatform, reply
@@ -200,8 +201,7 @@ class _Connection(asyncio.Protocol):
     # -- from the event loop --------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by class
         self._gateway.joined(self)
 
     def data_received(self, data: bytes) -> None:

@@ -110,17 +110,21 @@ async def _read(stream: asyncio.StreamReader, lines: list[str]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def running(*args: str, settings: Mapping[str, str] | None = None) -> AsyncIterator[Command]:
-    """The command line with ``args``, as long as the block lasts."""
+async def launched(*argv: str, settings: Mapping[str, str] | None = None) -> AsyncIterator[Command]:
+    """Any program, as long as the block lasts."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, *MODULE, *args, env=environment(settings), stdin=PIPE, stdout=PIPE, stderr=PIPE,
-        creationflags=GROUP,
-    )  # fmt: skip
+        *argv, env=environment(settings), stdin=PIPE, stdout=PIPE, stderr=PIPE, creationflags=GROUP
+    )
     command = Command(process)
     try:
         yield command
     finally:
         await command.abandon()
+
+
+def running(*args: str, settings: Mapping[str, str] | None = None) -> contextlib.AbstractAsyncContextManager[Command]:
+    """The command line with ``args``, as long as the block lasts."""
+    return launched(sys.executable, *MODULE, *args, settings=settings)
 
 
 def run(*args: str, settings: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -129,6 +131,18 @@ def test_an_outage_as_json_has_its_whole_diagnosis() -> None:
         "planned": False, "last_send": 1.235, "last_receive": 0.5, "last_ack": None, "lag": 0.0, "retry_in": 1.5,
         "attempt": 1,
     }  # fmt: skip
+
+
+def test_the_json_in_the_documentation_has_the_fields_of_today() -> None:
+    page = (Path(__file__).parent.parent.parent / "docs" / "cli.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```json\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    today = {record["event"]: set(record) for record in (as_record(event, 0.0) for event, _ in EVENTS)}
+
+    shown = [json.loads(line) for line in block.splitlines()]
+
+    assert [record["event"] for record in shown] == ["dispatch", "disconnected", "resumed", "stopped"]
+    for record in shown:
+        assert set(record) == today[record["event"]]
 
 
 def test_what_only_python_takes_for_json_is_not_passed_on(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,71 @@
+"""The examples as a reader would start them, against the local gateway."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+import pytest
+
+from qqproto.testing import HTTPFault, c2c_message, group_at_message, reply
+from qqproto_transports.local_gateway import LocalGateway
+from tests.transports.commands import Command, launched, settings_of
+from tests.transports.loops import eventually, on_loop
+
+EXAMPLES = Path(__file__).parent.parent.parent / "examples"
+
+
+@pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
+def test_an_example_is_short(example: Path) -> None:
+    assert len(example.read_text(encoding="utf-8").splitlines()) < 60
+
+
+def echo(settings: dict[str, str]) -> AbstractAsyncContextManager[Command]:
+    return launched(sys.executable, "-W", "error", str(EXAMPLES / "echo.py"), settings=settings)
+
+
+@on_loop
+async def test_the_echo_bot_answers_where_it_was_asked() -> None:
+    async with LocalGateway() as gateway, echo(settings_of(gateway)) as bot:
+        await bot.line("ready as fake bot")
+        platform = gateway.platform
+        asked = group_at_message("hello", id="ROBOT1.0_group", group="G1", now=gateway.now)
+        platform.session().dispatch("GROUP_AT_MESSAGE_CREATE", asked, gateway.now)
+        await eventually(lambda: len(platform.messages) == 1)
+        asked = c2c_message("psst", id="ROBOT1.0_private", user="U1", now=gateway.now)
+        platform.session().dispatch("C2C_MESSAGE_CREATE", asked, gateway.now)
+        await eventually(lambda: len(platform.messages) == 2)
+        group, private = platform.messages
+
+        assert (group.place, group.target) == ("groups", "G1")
+        assert group.body == {"content": "hello", "msg_type": 0, "msg_id": "ROBOT1.0_group", "msg_seq": 1}
+        assert (private.place, private.target) == ("users", "U1")
+        assert private.body["content"] == "psst"
+        assert platform.violations == []
+        assert bot.errors == []
+
+
+@on_loop
+async def test_the_echo_bot_lives_through_what_goes_wrong() -> None:
+    async with LocalGateway() as gateway, echo(settings_of(gateway)) as bot:
+        await bot.line("ready as fake bot")
+        platform = gateway.platform
+        platform.behaviour.http.append(HTTPFault(reply(500, {"code": 500, "message": "sorry"}), times=1))
+        asked = group_at_message("one", id="ROBOT1.0_1", now=gateway.now)
+        platform.session().dispatch("GROUP_AT_MESSAGE_CREATE", asked, gateway.now)
+        await bot.line("the reply was refused")
+        platform.session().dispatch("GROUP_AT_MESSAGE_CREATE", {"id": "ROBOT1.0_2"}, gateway.now)
+        await eventually(lambda: bot.errors)
+        assert bot.errors == ["GROUP_AT_MESSAGE_CREATE: KeyError('group_openid')"]
+        asked = group_at_message("three", id="ROBOT1.0_3", now=gateway.now)
+        platform.session().dispatch("GROUP_AT_MESSAGE_CREATE", asked, gateway.now)
+        await eventually(lambda: platform.messages)
+        assert platform.messages[0].body["content"] == "three"
+
+
+@on_loop
+async def test_the_echo_bot_ends_with_the_hint_when_its_secret_is_wrong() -> None:
+    async with LocalGateway() as gateway, echo(settings_of(gateway) | {"QQ_SECRET": "wrong"}) as bot:
+        assert await bot.end() == 1
+        assert bot.errors[-1].startswith("credentials: wrong AppID or AppSecret")

@@ -10,6 +10,7 @@ from qqproto import Disconnected, Event, Failure, FailureKind, Framing, Status
 from qqproto.testing import FakeConversation, FakeSession, World
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
+GATEWAY, TOKEN = "/gateway/bot", "/app/getAppAccessToken"
 STABLE = 61.0
 """A session that has lived this long has been stable for a moment."""
 
@@ -105,6 +106,10 @@ class Scene:
     def beats(self, connection: int) -> list[float]:
         """When heartbeats came on this connection."""
         return [frame.at for frame in self.platform.frames if frame.connection == connection and frame.op == 1]
+
+    def calls(self, path: str) -> list[float]:
+        """When the bot asked an endpoint."""
+        return [asked.at for asked in self.bot.requests if asked.request.url.endswith(path)]
 
     def losses(self) -> list[tuple[float, Disconnected]]:
         """The ends of connections and of attempts at one, with their times."""

@@ -51,7 +51,7 @@ async def nothing_left_behind() -> AsyncIterator[None]:
 
     def here() -> set[object]:
         # No public API lists the timers of a loop.
-        timers = [timer for timer in loop._scheduled if not timer.cancelled()]  # type: ignore[attr-defined]
+        timers = [timer for timer in getattr(loop, "_scheduled", []) if not timer.cancelled()]
         return {thing for thing in [*asyncio.all_tasks(), *timers] if "qqproto_transports/_asyncio_" in repr(thing)}
 
     before = here()

@@ -99,7 +99,8 @@ class AsyncioStream(asyncio.Protocol):
             return
         self._transport.set_write_buffer_limits(high=0)  # pause_writing: something is unsent; resume_writing: nothing
         if self._tls is None:
-            self._open()
+            # Not at once: until Python 3.11 the transport begins to read after this, paused or not.
+            self._loop.call_soon(self._open)
         else:
             self._through_tls(self._tls, None)
 
@@ -109,6 +110,7 @@ class AsyncioStream(asyncio.Protocol):
         if self._tls is not None:
             self._through_tls(self._tls, data)
         else:
+            self._open()
             self._runner.data_received(self._id, data)
 
     def eof_received(self) -> None:
@@ -162,7 +164,7 @@ class AsyncioStream(asyncio.Protocol):
             self._say_alert(tls)
             self._fail(error)
             return
-        if tls.established and not self._opened:
+        if tls.established:
             self._open()
         if plaintext and not self._over:
             self._runner.data_received(self._id, plaintext)
@@ -176,8 +178,9 @@ class AsyncioStream(asyncio.Protocol):
         self._put(tls.data_to_send())
 
     def _open(self) -> None:
-        self._opened = True
-        self._runner.stream_opened(self._id)
+        if not self._opened and not self._over:
+            self._opened = True
+            self._runner.stream_opened(self._id)
 
     def _write(self, data: bytes) -> None:
         self._put(data)

@@ -59,6 +59,7 @@ class Recovery:
         "_identifies_refused",
         "_policy",
         "_resumes_died",
+        "_resumes_undone",
         "_tokens_refused",
         "failures",
         "stable",
@@ -70,6 +71,7 @@ class Recovery:
         self.stable = False
         self._identifies_refused = 0
         self._resumes_died = 0
+        self._resumes_undone = 0
         self._tokens_refused: list[float] = []
         self._conflicts: deque[float] = deque()
 
@@ -83,6 +85,7 @@ class Recovery:
         """The session has lived long enough."""
         self.failures = 0
         self.stable = True
+        self._resumes_undone = 0
 
     def after_failure(self, failure: Failure, now: float, random: float) -> Plan:
         """A question or a dial failed. Without the platform's own error body nothing is a verdict."""
@@ -121,7 +124,8 @@ class Recovery:
         if ending.code == _SENDING_TOO_FAST:
             plan.delay = max(plan.delay, self._policy.sending_too_fast_pause)
         self._judge_token(plan, now)
-        self._judge_resume(plan, ending, resuming)
+        if resuming and not stable and ending.verdict is Verdict.RESUME:
+            self._judge_resume(plan, ending)
         if ending.identify_refused:
             self._judge_identify(plan)
         if ending.code == _TAKEN_OVER:
@@ -142,10 +146,15 @@ class Recovery:
         if len(refused) >= policy.token_refusals and now - refused[0] >= policy.token_refusals_within:
             plan.stop = Stop(StopReason.TOKEN_REFUSED, True, _TOKEN_HINT)
 
-    def _judge_resume(self, plan: Plan, ending: Ending, resuming: bool) -> None:
-        if resuming and ending.phase is Phase.AUTH and plan.verdict is Verdict.RESUME:
+    def _judge_resume(self, plan: Plan, ending: Ending) -> None:
+        """No refusal, but not for ever: links that die before RESUMED, and servers that grant it only to close with a
+        code at once (hermes#22179)."""
+        attempts = self._policy.resume_attempts
+        if ending.phase is Phase.AUTH:
             self._resumes_died += 1
-            plan.drop_session = self._resumes_died >= self._policy.resume_attempts
+        elif ending.code is not None and not ending.planned:
+            self._resumes_undone += 1
+        plan.drop_session |= self._resumes_died >= attempts or self._resumes_undone >= attempts
 
     def _judge_identify(self, plan: Plan) -> None:
         self._identifies_refused += 1

@@ -391,6 +391,35 @@ def test_row_10_a_resume_whose_link_dies_is_tried_three_times(code: int | None) 
     assert opcodes == [6, 6, 6, 2, 2]
 
 
+def test_row_10_a_resume_that_is_granted_and_undone_at_once_is_tried_three_times() -> None:
+    host = Host(SESSION)
+    opcodes = []
+    for _ in range(4):
+        host.say(hello())
+        [frame] = [frame for frame in host.sent() if frame["op"] != 1]
+        opcodes.append(frame["op"])
+        host.say(resumed(42) if frame["op"] == 6 else ready("S-2"))
+        host.server_closes(4000)
+        host.redial(60.0)
+    assert opcodes == [6, 6, 6, 2]
+    host.say(hello())
+    assert [frame["op"] for frame in host.sent()] == [6], "the new session is resumed like any other"
+
+
+@pytest.mark.parametrize("ending", ["rotation", "network"])
+def test_row_10_a_network_or_a_server_that_rotates_in_haste_costs_no_session(ending: str) -> None:
+    host = Host(SESSION)
+    for _ in range(8):
+        host.say(hello())
+        assert [frame["op"] for frame in host.sent() if frame["op"] != 1] == [6]
+        host.say(resumed(42))
+        if ending == "rotation":
+            host.say(RECONNECT)
+        else:
+            host.lose(Failure(FailureKind.RESET))
+        host.redial(60.0)
+
+
 def test_a_link_that_dies_while_live_is_resumed() -> None:
     host = Host()
     host.up()

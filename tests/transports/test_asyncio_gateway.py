@@ -564,6 +564,29 @@ async def test_a_bug_in_a_hosts_http_leaves_the_block_though_nobody_iterates() -
             assert not await gateway.wait_connected(10.0)
 
 
+@pytest.mark.skipif(not hasattr(asyncio, "eager_task_factory"), reason="Python 3.12 brought eager tasks")
+@on_loop
+async def test_tasks_that_begin_at_once_change_nothing() -> None:
+    """An exchange that is over before anybody waited for it."""
+
+    async def http(request: HTTPRequest) -> HTTPResponse:
+        if "AccessToken" in request.url:
+            return HTTPResponse(200, {}, b'{"access_token":"t","expires_in":7200}')
+        return HTTPResponse(200, {}, b'{"url":"wss://127.0.0.1:1/"}')
+
+    factory = getattr(asyncio, "eager_task_factory")  # noqa: B009  # mypy knows Python 3.10's
+    asyncio.get_running_loop().set_task_factory(factory)
+    try:
+        account = BotAccount(Credentials("11111111", "s"), http=http)
+        async with open_gateway(account, intents=INTENTS) as gateway:
+            gone = await until(gateway, lambda event: isinstance(event, Disconnected))
+            assert isinstance(gone, Disconnected)
+            assert gone.failure is not None
+            assert gone.failure.kind.value == "refused"
+    finally:
+        asyncio.get_running_loop().set_task_factory(None)
+
+
 # -- many bots, and what must not be seen --------------------------------------------------------------------------
 
 

@@ -100,6 +100,7 @@ class AsyncioAccountRunner(AccountRunner):
         self._alarm.set(at)
 
     async def _make(self, action: SendRequest) -> None:
+        await asyncio.sleep(0)  # An eager task factory would begin it while the machine is being drained.
         try:
             response = await self._exchange(action.request)
         except Exception as error:

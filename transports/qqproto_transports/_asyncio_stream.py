@@ -65,8 +65,8 @@ class AsyncioStream(asyncio.Protocol):
         The peer gets a moment to close first. Closing with something of its unread would be a reset, which takes with
         it what is still on its way: the goodbye.
         """
-        if self._transport is None or self._closing is not None:
-            return
+        if self._transport is None or self._transport.is_closing() or self._closing is not None:
+            return  # It is told when it is done, which it will be soon.
         if self._tls is not None:
             self._tls.close()
             self._put(self._tls.data_to_send())
@@ -83,11 +83,11 @@ class AsyncioStream(asyncio.Protocol):
 
     def pause_reading(self) -> None:
         """Read nothing, once it is open: a TLS handshake goes on."""
-        if self._opened and self._transport is not None:
+        if self._opened and self._transport is not None and not self._transport.is_closing():
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        if self._opened and self._transport is not None:
+        if self._opened and self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
 
     # -- what asyncio tells ---------------------------------------------------------------------------------------
@@ -141,6 +141,7 @@ class AsyncioStream(asyncio.Protocol):
     # -- steps ----------------------------------------------------------------------------------------------------
 
     async def _dial(self) -> None:
+        await asyncio.sleep(0)  # An eager task factory would begin it while the machine is being drained.
         host = self._url.hostname or ""
         secure = self._url.scheme == "wss"
         try:

@@ -197,6 +197,7 @@ async def test_a_signal_ends_it_while_the_goodbye_is_not_heard() -> None:
             await command.line("ready")
             deaf = True
             await ends_cleanly(command)
+        assert "stopped (closed)" in command.lines[-1]  # it was not left by force
 
 
 def test_a_signal_ends_it_while_a_name_is_looked_up() -> None:

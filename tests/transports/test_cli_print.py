@@ -61,11 +61,11 @@ EVENTS: list[tuple[Event, str | None]] = [
     ),
     (
         like(failure=None, planned=True, retry_in=0.1),
-        "rotation: the gateway asked for a new connection (op 7); next try in 0.1 s",
+        "rotation: the gateway asked for a new connection (op 7); next try in 0.10 s",
     ),
     (
         like(failure=None, planned=True, code=4009, retry_in=0.1),
-        "rotation: the gateway asked for a new connection (close code 4009); next try in 0.1 s",
+        "rotation: the gateway asked for a new connection (close code 4009); next try in 0.10 s",
     ),
     (like(verdict=Verdict.STOP, retry_in=None), None),
     (Online(0, None), None),

@@ -122,7 +122,8 @@ def _sender(message: dict[str, Any]) -> str:
 def _disconnected(event: Disconnected) -> str | None:
     if event.verdict is Verdict.STOP:
         return None
-    after = "" if event.retry_in is None else f"; next try in {event.retry_in:.1f} s"
+    digits = 1 if event.retry_in is not None and event.retry_in >= 1 else 2
+    after = "" if event.retry_in is None else f"; next try in {event.retry_in:.{digits}f} s"
     if event.planned:
         asked = "op 7" if event.code is None else f"close code {event.code}"
         return f"rotation: the gateway asked for a new connection ({asked}){after}"

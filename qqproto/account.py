@@ -65,7 +65,7 @@ class Account:
         self._info: GatewayInfo | None = None
         self._info_at = 0.0
         self._bucket = Bucket(burst=policy.gateway_burst, refill=policy.gateway_refill)
-        self._pacer = IdentifyPacer(policy.identify_window)
+        self._pacer = IdentifyPacer(policy.identify_window + policy.identify_margin)
 
     # -- facts ----------------------------------------------------------------------------------------------------
 

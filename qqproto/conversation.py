@@ -25,6 +25,8 @@ from qqproto.session import LiveSession, Session, User
 from qqproto.timers import LagWatch, Timers
 
 _GOODBYE = 1000
+_MOST_SLOTS = 3
+"""A host that is always late gets its Identify all the same."""
 
 
 class Link(Protocol):
@@ -119,6 +121,9 @@ class Conversation:
         self._timers: Timers[Timer] = Timers()
         self._watch = LagWatch(policy.lag_tolerance)
         self._question: int | None = None
+        self._asked_for_slots = 0
+        self._asked_at = 0.0
+        self._slot_at = 0.0
         self._authenticated = False
         self._session_refused = False
         self._replayed = 0
@@ -194,8 +199,9 @@ class Conversation:
         elif value.at - now > self._policy.identify_slot_wait:
             self._leave(Ending(Verdict.IDENTIFY, self.phase, wait_until=value.at), "waiting for an identify slot")
         elif value.at <= now:
-            self._identify(now)
+            self._use_slot(self._asked_at, now)
         else:
+            self._slot_at = value.at
             self._timers.set(Timer.SLOT, value.at)
 
     def connection_closed(self, code: int | None, reason: str, now: float) -> None:
@@ -310,10 +316,7 @@ class Conversation:
         if self.live is not None:
             self._resume(self.live, now)
         else:
-            deadline = now + policy.http_timeout
-            self._question = self._outbox.new_id()
-            self._timers.set(Timer.SLOT_ANSWER, deadline)
-            self._emit(ReserveIdentify(self._question, deadline))
+            self._ask_for_slot(now)
 
     def _on_dispatch(self, envelope: dict[str, Any], message: str | bytes, now: float) -> None:
         kind = envelope.get("t")
@@ -380,6 +383,22 @@ class Conversation:
 
     # -- steps: what we say ---------------------------------------------------------------------------------------
 
+    def _ask_for_slot(self, now: float) -> None:
+        deadline = now + self._policy.http_timeout
+        self._asked_at = now
+        self._asked_for_slots += 1
+        self._question = self._outbox.new_id()
+        self._timers.set(Timer.SLOT_ANSWER, deadline)
+        self._emit(ReserveIdentify(self._question, deadline))
+
+    def _use_slot(self, open_since: float, now: float) -> None:
+        """A slot may be used; so late that it comes too close to the next one, another is asked for."""
+        too_late = now - open_since > self._policy.identify_margin
+        if too_late and self._asked_for_slots < _MOST_SLOTS:
+            self._ask_for_slot(now)
+        else:
+            self._identify(now)
+
     def _identify(self, now: float) -> None:
         self._count["identifies"] += 1
         config = self._config
@@ -419,7 +438,7 @@ class Conversation:
 
     def _on_timer(self, timer: Timer, now: float) -> None:
         if timer is Timer.SLOT:
-            self._identify(now)
+            self._use_slot(self._slot_at, now)
         elif self._paused and timer in (Timer.HELLO, Timer.READY):
             self._start_anew(now)
         elif timer is Timer.CAUSE:

@@ -92,6 +92,9 @@ class Policy:
     """... one more each half minute: "2 QPM, burst 10" (gateway.html)."""
     identify_window: float = 5.0
     """``max_concurrency`` sessions may be started in any such window (websocket.html)."""
+    identify_margin: float = 0.25
+    """By how much more than the window slots are apart, because what is allowed from a moment on is sent a little later
+    than that; and a slot that is used still later is asked for anew."""
     identify_slot_wait: float = 15.0
     """An identify slot further away than this is waited for without a socket."""
     identify_slot_lead: float = 10.0

@@ -612,14 +612,14 @@ def test_slots_are_given_as_the_gateway_says() -> None:
     desk.gateway()
     desk.reply(gateway_reply(max_concurrency=2, remaining=3, reset_after=60_000))
     desk.take()
-    assert [desk.slot(shard) - desk.now for shard in range(4)] == [0.0, 0.0, 5.0, 60.0]
-    assert desk.slot(2) - desk.now == 5.0, "its place is kept"
+    assert [desk.slot(shard) - desk.now for shard in range(4)] == [0.0, 0.0, 5.25, 60.0]
+    assert desk.slot(2) - desk.now == 5.25, "its place is kept"
     assert desk.requests == []
 
 
 def test_slots_are_given_one_in_5_s_while_nothing_is_known() -> None:
     desk = Desk()
-    assert [desk.slot(shard) - desk.now for shard in range(3)] == [0.0, 5.0, 10.0]
+    assert [desk.slot(shard) - desk.now for shard in range(3)] == [0.0, 5.25, 10.5]
 
 
 # -- who does not want to know any more ----------------------------------------------------------------------------

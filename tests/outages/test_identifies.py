@@ -86,13 +86,15 @@ def test_row_34_eight_shards_two_at_a_time(framing: Framing) -> None:
     started = [frame for frame in scene.platform.frames if frame.op == 2]
     assert sorted(frame.payload["d"]["shard"][0] for frame in started) == list(range(8))
     assert most_within([frame.at for frame in started], 4.999) == 2
+    # The last two waited for their slot without a socket.
+    before = len(scene.told(Disconnected))
     scene.run(100.0)
 
     _talk(scene, 3).reset(scene.now)
     scene.comes_back(1.0)
     assert scene.ops == 8 * [2] + [6]
     assert _resumed_sessions(scene) == [scene.platform.session(3).id]
-    assert {lost.shard for lost in scene.told(Disconnected)} == {3}
+    assert {lost.shard for lost in scene.told(Disconnected)[before:]} == {3}
 
     _talk(scene, 5).close(4011, "sharding required", scene.now)
     scene.run(HOUR)
@@ -102,7 +104,7 @@ def test_row_34_eight_shards_two_at_a_time(framing: Framing) -> None:
         scene.platform.session(index).dispatch("GUILD_CREATE", {"id": str(index)}, scene.now)
     scene.run()
     assert [(event.shard, event.data["id"]) for event in scene.told(Dispatch)] == [(0, "0"), (7, "7")]
-    assert {lost.shard for lost in scene.told(Disconnected)} == {3, 5}
+    assert {lost.shard for lost in scene.told(Disconnected)[before:]} == {3, 5}
     assert scene.platform.violations == []
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from qqproto.protocol.rest import usable_gateway_url, usable_url
+
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
@@ -31,6 +33,14 @@ class Endpoints:
     api_base: str = "https://api.sgroup.qq.com"
     token_url: str = "https://bots.qq.com/app/getAppAccessToken"
     gateway_url: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("api_base", "token_url"):
+            url = getattr(self, name)
+            if not usable_url(url, ("http", "https")):
+                raise ValueError(f"{name} must be an http:// or https:// URL with a host, not {url!r}")
+        if self.gateway_url is not None and not usable_gateway_url(self.gateway_url):
+            raise ValueError(f"gateway_url must be a ws:// or wss:// URL with a host, not {self.gateway_url!r}")
 
 
 @dataclass(slots=True)

@@ -109,7 +109,7 @@ class Narrator:
                 return _line(_ERROR, event, hint)
             case ConfigurationError(hint=hint, code=code):
                 return _line(_ERROR, event, f"{hint}; tried again every few minutes", qq_code=code)
-            case Stopped(reason=reason, hint=hint, code=code):
+            case Stopped(reason=reason, hint=hint, code=code):  # pragma: no branch - the union is closed
                 level = _INFO if reason is StopReason.CLOSED else _ERROR
                 return _line(level, event, f"stopped: {hint}", qq_reason=reason.value, qq_code=code)
 

@@ -96,11 +96,12 @@ class Recovery:
             return Plan(Verdict.STOP, stop=stop)
         delay = self._next_step(random)
         plan = Plan(Verdict.RESUME, max(delay, failure.retry_after or 0.0))
-        if verdict is RestVerdict.CONFIGURATION and failure.code is not None:
-            row = error_row(failure.code)
+        plan.refuse_token = verdict is RestVerdict.REFRESH
+        # A refused token comes here when the Account's second one was refused as well.
+        mendable = (RestVerdict.CONFIGURATION, RestVerdict.REFRESH)
+        if verdict in mendable and failure.code is not None and (row := error_row(failure.code)).hint:
             plan.configuration = f"{row.meaning}: {row.hint}"
             plan.delay = max(plan.delay, self._policy.configuration_retry)
-        plan.refuse_token = verdict is RestVerdict.REFRESH
         return plan
 
     def after_connection(self, ending: Ending, resuming: bool, now: float, random: float) -> Plan:

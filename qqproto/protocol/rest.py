@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -60,7 +60,8 @@ class RestVerdict(enum.Enum):
     RETRY = "retry"
     """An incident or a limit: again, with backoff."""
     REFRESH = "refresh"
-    """The token was refused: once more with another one."""
+    """The token was refused: once more with another one; refused again, it is as ``CONFIGURATION`` if there is a hint
+    for people, and as ``RETRY`` otherwise."""
     CONFIGURATION = "configuration"
     """A person can mend it: told once, tried again slowly."""
     STOP = "stop"
@@ -95,9 +96,10 @@ _ROWS = (
     ),
     RestError(100001, "too many requests", RestVerdict.RETRY, f"{_TOKEN}"),
     RestError(100017, "too many requests", RestVerdict.RETRY, "Reasonix#7816"),
+    RestError(11244, "the token is missing or expired", RestVerdict.REFRESH, _ERRORS),
     *(
-        RestError(code, "the token is missing, wrong or expired", RestVerdict.REFRESH, _ERRORS)
-        for code in (11241, 11243, 11244, 11251, 11261, 11275)
+        RestError(code, "the token or the AppID is wrong", RestVerdict.REFRESH, _ERRORS, hint=_CHECK_BOTH)
+        for code in (11241, 11243, 11251, 11261, 11275)
     ),
     *(
         RestError(code, "a check on the server failed", RestVerdict.RETRY, _ERRORS)
@@ -139,6 +141,9 @@ _RATE_LIMITS = frozenset((100001, 100017, 20028, 22009, 1100100, 1100308, 400341
 
 SHORT_TOKEN_LIFE = 60.0
 """The life taken for a token whose ``expires_in`` is missing or absurd: the minute the old one stays valid for."""
+
+LONGEST_FOREIGN_WAIT = 300.0
+"""The longest Retry-After that is heeded, in seconds, where the reply is not the platform's JSON."""
 
 LONGEST_TOKEN_LIFE = 7200.0
 """The longest life the platform gives (access-token.html)."""
@@ -219,14 +224,19 @@ def parse_gateway(response: HTTPResponse, *, hide: str = "") -> GatewayInfo | Fa
 
 
 def usable_gateway_url(url: str) -> bool:
-    """Whether ``url`` can be dialled: ``ws://`` or ``wss://``, a host, a port if any, nothing that breaks a request."""
+    """Whether ``url`` can be dialled: ``ws://`` or ``wss://``, and :func:`usable_url`."""
+    return usable_url(url, ("ws", "wss"))
+
+
+def usable_url(url: str, schemes: Collection[str]) -> bool:
+    """Whether ``url`` has one of ``schemes``, a host, a port from 1 on if any, and nothing that breaks a request."""
     if not url.isascii() or not url.isprintable() or " " in url:
         return False
     try:
         parts = urlsplit(url)
         # As the Host header will be encoded: an empty or an endless label fails here and not in the handshake.
         parts.netloc.rpartition("@")[2].encode("idna")
-        return parts.scheme in ("ws", "wss") and bool(parts.hostname) and parts.port != 0
+        return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
 
@@ -254,7 +264,11 @@ def _failure(response: HTTPResponse, body: dict[str, Any], hide: str) -> Failure
     trace = response.header("X-Tps-trace-ID") or body.get("trace_id")
     if isinstance(trace, str) and trace:
         message += f" (trace {_shown(trace, hide)[:64]})"
-    return Failure(kind, message, response.status, code, retry_after(response.header("Retry-After")))
+    wait = retry_after(response.header("Retry-After"))
+    if wait is not None and code is None:
+        # Not the platform's word: a proxy does not keep a bot offline for a day.
+        wait = min(wait, LONGEST_FOREIGN_WAIT)
+    return Failure(kind, message, response.status, code, wait)
 
 
 def _shown(text: str, hide: str) -> str:

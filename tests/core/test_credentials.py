@@ -139,3 +139,18 @@ def test_what_is_given_out_is_the_last_token_stored_alive_and_not_refused_since(
         assert token.fresh(now) == (Token(value) if value and end - now > 60.0 else None)
         held = value and value == refused[0] and now < refused[1] + 5.0
         assert token.held_until(now) == (refused[1] + 5.0 if held else None)
+
+
+@pytest.mark.parametrize("url", ["", "bots.qq.com", "ftp://bots.qq.com", "https://", "https://a b", "https://x:0/"])
+def test_endpoints_that_cannot_be_asked_are_refused_at_once(url: str) -> None:
+    with pytest.raises(ValueError, match="api_base must be an http:// or https:// URL"):
+        Endpoints(api_base=url)
+    with pytest.raises(ValueError, match="token_url must be an http:// or https:// URL"):
+        Endpoints(token_url=url)
+    with pytest.raises(ValueError, match="gateway_url must be a ws:// or wss:// URL"):
+        Endpoints(gateway_url=url)
+
+
+def test_endpoints_may_be_plain_http_for_a_gateway_of_ones_own() -> None:
+    endpoints = Endpoints("http://127.0.0.1:1", "http://127.0.0.1:1/token", "ws://127.0.0.1:1/websocket")
+    assert endpoints.gateway_url == "ws://127.0.0.1:1/websocket"

@@ -345,6 +345,18 @@ def test_a_token_that_the_gateway_endpoint_refused_twice_is_named_in_the_next_qu
     assert host.tokens_asked == [None, "TOKEN-SECRET"]
 
 
+@pytest.mark.parametrize("code", [11241, 11243, 11251, 11261, 11275])
+def test_a_token_that_is_refused_as_wrong_twice_is_a_configuration_error(code: int) -> None:
+    host = Host(start=False)
+    host.gateway = Failure(FailureKind.HTTP_STATUS, http_status=401, code=code)
+    host.shard.start(host.now)
+    host.drain()
+    assert "AppSecret" in host.only(ConfigurationError).hint
+    assert host.only(Disconnected).retry_in == 300.0
+    host.run(300.0)
+    assert host.tokens_asked == [None, "TOKEN-SECRET"]
+
+
 # -- refusals -----------------------------------------------------------------------------------------------------
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from qqproto import Failure, FailureKind, GatewayInfo, HTTPResponse, StopReason
 from qqproto.protocol.rest import (
+    LONGEST_FOREIGN_WAIT,
     LONGEST_TOKEN_LIFE,
     REST_ERRORS,
     SHORT_TOKEN_LIFE,
@@ -339,7 +340,8 @@ def test_every_row_says_who_says_so_and_what_a_person_can_do(code: int) -> None:
     assert row.code == code
     assert row.meaning
     assert row.source
-    assert bool(row.hint) is (row.verdict in (RestVerdict.CONFIGURATION, RestVerdict.STOP))
+    needs_a_person = row.verdict in (RestVerdict.CONFIGURATION, RestVerdict.STOP)
+    assert bool(row.hint) is (needs_a_person or (row.verdict is RestVerdict.REFRESH and code != 11244))
     assert (row.reason is not None) is (row.verdict is RestVerdict.STOP)
 
 
@@ -380,7 +382,7 @@ def test_a_first_code_of_zero_leaves_the_word_to_the_second() -> None:
 @pytest.mark.parametrize("said", [None, 5, {}])
 def test_an_error_without_a_message_says_what_its_code_means(said: Any) -> None:
     failure = gateway_failure(reply({"code": 11244, "message": said}, 401))
-    assert failure.message == "HTTP 401, error 11244: the token is missing, wrong or expired"
+    assert failure.message == "HTTP 401, error 11244: the token is missing or expired"
 
 
 def test_an_endless_message_is_cut() -> None:
@@ -439,3 +441,14 @@ def test_any_fields_are_read(content: dict[str, Any]) -> None:
         assert info.shards >= 1
         assert info.max_concurrency >= 1
         assert info.reset_after is None or 0.0 <= info.reset_after <= 86_400.0
+
+
+def test_a_proxy_may_not_keep_a_bot_away_for_a_day() -> None:
+    page = HTTPResponse(503, {"Retry-After": "86400"}, b"<html>maintenance</html>")
+    failure = parse_token(page)
+    assert isinstance(failure, Failure)
+    assert failure.retry_after == LONGEST_FOREIGN_WAIT
+    word = HTTPResponse(429, {"Retry-After": "86400"}, b'{"code": 100001}')
+    failure = parse_token(word)
+    assert isinstance(failure, Failure)
+    assert failure.retry_after == 86_400.0

@@ -48,7 +48,7 @@ docs: $(VENV)/.docs ## the documentation, warnings as errors, into docs/_build
 	@echo "open docs/_build/index.html"
 
 clean: ## remove what the other targets made
-	rm -rf $(VENV) .nox .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache docs/_build dist
+	rm -rf $(VENV) .nox .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache docs/_build docs/_generated dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:

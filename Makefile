@@ -11,7 +11,7 @@ CANDIDATES = $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 
 # Tests that need no socket: the coverage of qqproto/ is measured on these alone.
 SANS_IO := $(wildcard tests/core tests/fuzz tests/outages tests/testing)
 
-.PHONY: help demo test test-all lint types bench fuzz docs clean
+.PHONY: help demo test test-all lint types bench fuzz mutate docs clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -43,6 +43,11 @@ fuzz: $(VENV)/.dev ## a campaign of hostile input against the machines (EXAMPLES
 	QQPROTO_FUZZ_EXAMPLES=$(or $(EXAMPLES),20000) $(BIN)/python -m pytest --durations=0 \
 		tests/fuzz tests/core/test_shard_any_order.py
 
+mutate: $(VENV)/.mutate ## break the machines in every small way, see the tests fail (10 min, JOBS=2; 90 % at least)
+	rm -rf mutants
+	$(BIN)/mutmut run --max-children $(or $(JOBS),2)
+	@$(BIN)/python tests/mutation/summary.py mutants
+
 docs: $(VENV)/.docs ## the documentation, warnings as errors, into docs/_build
 	$(BIN)/sphinx-build -W --keep-going -n -q docs docs/_build
 	@echo "open docs/_build/index.html"
@@ -69,6 +74,11 @@ $(VENV)/.run: pyproject.toml | $(BIN)/python
 $(VENV)/.dev: pyproject.toml $(VENV)/.run
 	@echo "installing the test tools into $(VENV)"
 	@$(PIP) --editable '.[asyncio,cli,dev]'
+	@touch $@
+
+$(VENV)/.mutate: $(VENV)/.dev
+	@echo "installing mutmut into $(VENV)"
+	@$(PIP) --editable '.[asyncio,cli,dev,mutate]'
 	@touch $@
 
 $(VENV)/.docs: pyproject.toml $(VENV)/.run

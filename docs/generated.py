@@ -16,7 +16,7 @@ from docs.exploration import Found, explore
 from docs.player import Move
 from qqproto import Event, Failure, FailureKind, Narrator, Phase, Policy, StopReason, classify
 from qqproto.protocol.close_codes import CLOSE_CODES, CloseCode, row_of
-from qqproto.protocol.rest import REST_ERRORS, error_row
+from qqproto.protocol.rest import LONGEST_FOREIGN_WAIT, REST_ERRORS, error_row
 from qqproto.testing import World
 
 _CLOSED_IN = (Phase.HELLO, Phase.AUTH, Phase.READY)
@@ -158,8 +158,9 @@ _POLICY_HEAD = ("number", "default", "reason")
 
 
 def substitutions() -> dict[str, str]:
-    """Each number of the policy with its unit, for the text of the pages."""
-    return {field.name: _amount(field.name) for field in dataclasses.fields(Policy)}
+    """Each number of the policy with its unit, and the few others that the text of the pages needs."""
+    numbers = {field.name: _amount(field.name) for field in dataclasses.fields(Policy)}
+    return {**numbers, "longest_foreign_wait": _span(LONGEST_FOREIGN_WAIT)}
 
 
 def _amount(name: str) -> str:

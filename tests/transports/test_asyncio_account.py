@@ -10,7 +10,7 @@ import pytest
 
 from qqproto import Credentials, Endpoints, FailureKind, HTTPRequest, HTTPResponse, Policy, Token
 from qqproto.testing import HTTPFault, reply
-from qqproto_transports.asyncio import BotAccount, Unavailable
+from qqproto_transports.asyncio import BotAccount, Unavailable, open_gateway
 from qqproto_transports.local_gateway import LocalGateway
 from tests.transports.bots import account_at, bot_at
 from tests.transports.loops import eventually, nothing_left_behind, on_loop, open_files
@@ -201,6 +201,18 @@ def test_one_loop_after_another() -> None:
     first()
     second()
     assert account.current_token == Token("token-2")
+
+
+def test_gateways_on_one_loop_after_another() -> None:
+    account = BotAccount(CREDENTIALS, http=Later())
+
+    @on_loop
+    async def live() -> None:
+        async with open_gateway(account, intents=1) as gateway:
+            assert not await gateway.wait_connected(0.05)
+
+    live()
+    live()
 
 
 class Later:

@@ -119,7 +119,14 @@ async def refused_token_is_held_back() -> AsyncIterator[tuple[Gateway, Callable[
     async with LocalGateway() as local:
         local.platform.behaviour.identify = [Refusal()]
         gateway = bot_at(local)
-        yield gateway, lambda: hears(gateway) == 1 and gateway.status()[0].phase is Phase.HTTP
+
+        def reached() -> bool:
+            """The platform has returned the same token: the account waits for 5 s, and no longer for a reply, 15 s."""
+            runner = gateway.account.runner
+            due = runner.account.next_timer()
+            return hears(gateway) == 1 and due is not None and due - runner.clock() < 5.5
+
+        yield gateway, reached
 
 
 @contextlib.asynccontextmanager

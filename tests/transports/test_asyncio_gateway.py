@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -20,11 +21,13 @@ from qqproto import (
     Credentials,
     Disconnected,
     Dispatch,
+    Endpoints,
     Event,
     HTTPRequest,
     HTTPResponse,
     Offline,
     Online,
+    Phase,
     Policy,
     Ready,
     Resumed,
@@ -32,10 +35,12 @@ from qqproto import (
     StopReason,
 )
 from qqproto.testing import Refusal, c2c_message
+from qqproto_transports._asyncio_stream import AsyncioStream
 from qqproto_transports.asyncio import BotAccount, Gateway, GatewayStopped, open_gateway
 from qqproto_transports.local_gateway import LocalGateway
 from tests.transports.bots import INTENTS, account_at, bot_at, say, until
 from tests.transports.loops import eventually, nothing_left_behind, on_loop, open_files
+from tests.transports.servers import serving, silence
 
 
 def is_message(event: Event) -> bool:
@@ -192,6 +197,8 @@ async def test_after_close_nothing_more_is_handed_out() -> None:
         async for event in gateway:
             events.append(event)
             gateway.close()
+            assert not gateway.connected
+            assert not gateway.online
             gateway.close()
 
     assert [type(event) for event in events] == [Dispatch, Stopped]
@@ -442,6 +449,29 @@ async def test_a_full_buffer_pauses_reading_and_nothing_is_lost() -> None:
         assert local.platform.ops() == [2], "on one connection"
 
 
+@on_loop
+async def test_a_new_connection_is_not_read_either_while_the_buffer_is_full() -> None:
+    async with LocalGateway(heartbeat_interval=0.25) as local, bot_at(local, policy=FEW) as gateway:
+        await until(gateway, lambda event: isinstance(event, Ready))
+        say(local, *range(10))
+        await eventually(lambda: gateway.status()[0].counters.get("dispatches", 0) == 10)
+        talk = local.platform.session().live
+        assert talk is not None
+        talk.reset(local.now)  # unseen until the next heartbeat
+        await eventually(lambda: gateway.status()[0].counters["connections"] == 2)
+        await eventually(lambda: local.platform.session().live is None and local.platform.conversations)
+        say(local, *range(10, 20))
+        assert gateway.status()[0].phase is Phase.HELLO
+        heard: list[Event] = []
+        while len(contents(heard)) < 20:
+            heard.append(await anext(gateway))
+
+    assert contents(heard) == [str(number) for number in range(20)]
+
+
+FEW = Policy(max_buffered=5, backoff=(0.02,))
+
+
 async def heartbeats(gateway: Gateway, count: int) -> None:
     """Wait until the bot has sent so many more heartbeats."""
     target = gateway.status()[0].counters["heartbeats"] + count
@@ -609,19 +639,51 @@ async def test_ten_bots_on_one_loop_know_nothing_of_each_other() -> None:
 
 
 @on_loop
+async def test_attempts_that_are_given_up_leave_no_file_open() -> None:
+    """The server never answers the ClientHello, and the machine's deadline ends each attempt."""
+    policy = Policy(backoff=(0.001,), dial_timeout=0.02, gateway_burst=10_000)
+    async with LocalGateway() as local, serving(silence) as port:
+        endpoints = Endpoints(local.endpoints.api_base, local.endpoints.token_url, f"wss://127.0.0.1:{port}/")
+        account = BotAccount(local.credentials, endpoints=endpoints, policy=policy)
+        async with open_gateway(account, intents=INTENTS) as gateway:
+            await failures(gateway, 1)
+            before = len(open_files())
+            await failures(gateway, 20)
+            assert len(open_files()) <= before + 4
+
+
+async def failures(gateway: Gateway, count: int) -> None:
+    """Iterate until so many attempts have failed."""
+    for _ in range(count):
+        await until(gateway, lambda event: isinstance(event, Disconnected))
+
+
+@on_loop
+async def test_rotations_leave_no_stream_behind() -> None:
+    def streams() -> int:
+        return sum(isinstance(thing, AsyncioStream) for thing in gc.get_objects())
+
+    async with LocalGateway() as local, bot_at(local, policy=Policy(stable_after=0.0, rotation_jitter=0.0)) as gateway:
+        await until(gateway, lambda event: isinstance(event, Ready))
+        for _ in range(20):
+            say(local, "hello")
+            await until(gateway, is_message)
+            local.platform.conversations[-1].send_reconnect(local.now)
+            await until(gateway, lambda event: isinstance(event, Resumed))
+        await eventually(lambda: streams() == 1)
+        assert local.platform.ops().count(6) == 20
+
+
+@on_loop
 async def test_two_hundred_failed_connects_leave_no_file_open() -> None:
     """Row 44: descriptors leaked until EMFILE."""
     async with LocalGateway() as local:
         local.platform.behaviour.upgrade = HTTPResponse(502, {}, b"")
         policy = Policy(backoff=(0.001,), gateway_burst=10_000)
         async with bot_at(local, policy=policy) as gateway:
-            await until(gateway, lambda event: isinstance(event, Disconnected))
+            await failures(gateway, 1)
             before = len(open_files())
-            failed = 0
-            async for event in gateway:
-                failed += isinstance(event, Disconnected)
-                if failed == 200:
-                    break
+            await failures(gateway, 200)
             assert len(open_files()) <= before + 4
 
 

@@ -8,6 +8,7 @@ import socket
 import ssl
 import struct
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 import trustme
@@ -165,8 +166,10 @@ async def test_a_goodbye_arrives_though_the_peer_talks_on() -> None:
         listener.on_open = connection.pause_reading
         await eventually(lambda: listener.told)
         connection.send(b"goodbye" * 5000)
+        before = asyncio.get_running_loop().time()
         connection.close()
         await connection.finished
+        assert asyncio.get_running_loop().time() - before < 0.9, "it reads on, or the peer could not finish"
 
     assert came == b"goodbye" * 5000
     assert listener.told == ["opened", "closed"]
@@ -291,11 +294,11 @@ async def test_slow_progress_is_progress() -> None:
 
     async def sip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal came
-        while data := await reader.read(1 << 18):
+        while data := await reader.read(1 << 16):
             came += len(data)
             await asyncio.sleep(0.02)
 
-    policy = Policy(max_unsent=len(EIGHT_MEGABYTES), unsent_timeout=0.25)
+    policy = Policy(max_unsent=len(EIGHT_MEGABYTES), unsent_timeout=0.3)
     async with serving(sip) as port, stream(listener, port, policy=policy) as connection:
         await eventually(lambda: listener.told)
         connection.send(EIGHT_MEGABYTES)
@@ -316,6 +319,7 @@ class Wire:
         self.bytes = b""
         self.plaintext = b""
         self.error: ssl.SSLError | None = None
+        self.ended_well = False
 
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65536):
@@ -323,7 +327,9 @@ class Wire:
             self.incoming.write(data)
             try:
                 self.tls.do_handshake()
-                self.plaintext += self.tls.read(65536)
+                while more := self.tls.read(65536):
+                    self.plaintext += more
+                self.ended_well = True
             except ssl.SSLWantReadError:
                 pass
             except ssl.SSLError as error:
@@ -344,6 +350,20 @@ async def test_an_untrusted_certificate_no_byte_of_plaintext_reaches_the_server(
     assert listener.kind is FailureKind.TLS_UNTRUSTED
     assert wire.plaintext == b""
     assert "ALERT_UNKNOWN_CA" in str(wire.error)
+
+
+@on_loop
+async def test_a_close_says_close_notify() -> None:
+    wire, listener = Wire(server_context("127.0.0.1")), Listener()
+
+    async with serving(wire.talk) as port, stream(listener, port, scheme="wss") as connection:
+        await eventually(lambda: listener.told)
+        connection.send(b"goodbye")
+        connection.close()
+        await connection.finished
+
+    assert (wire.plaintext, wire.ended_well) == (b"goodbye", True)
+    assert b"goodbye" not in wire.bytes
 
 
 @on_loop
@@ -371,12 +391,15 @@ async def test_an_end_in_the_handshake_is_a_failure() -> None:
     assert (listener.told, listener.kind) == (["failed"], FailureKind.EOF)
 
 
+@pytest.mark.parametrize("factory", [None, getattr(asyncio, "eager_task_factory", None)], ids=["lazy", "eager"])
 @on_loop
-async def test_a_host_that_no_certificate_can_name_is_a_failure() -> None:
+async def test_a_host_that_no_certificate_can_name_is_a_failure(factory: Any) -> None:
     """The address comes from the platform: whatever it is, it is no bug of ours."""
+    asyncio.get_running_loop().set_task_factory(factory)
     listener = Listener()
     action = OpenConnection(1, 0.0, "wss://.example/websocket")
     connection = AsyncioStream(listener, action, trusting, Policy())  # type: ignore[arg-type]  # as above
+    assert listener.told == [], "a machine that is being drained is told nothing"
     await connection.finished
 
     assert (listener.told, listener.kind) == (["failed"], FailureKind.DNS)

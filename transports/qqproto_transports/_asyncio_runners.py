@@ -16,6 +16,7 @@ from qqproto_transports._asyncio_stream import AsyncioStream
 from qqproto_transports._clock import LONGEST_WAIT
 from qqproto_transports._common import HTTPExchange
 from qqproto_transports._gateway import Crew
+from qqproto_transports._journal import Journal
 from qqproto_transports._shard_runner import ShardRunner
 
 _LAST_RITES = 1.0
@@ -118,12 +119,13 @@ class AsyncioShardRunner(ShardRunner):
         self,
         shard: Shard,
         account: AccountRunner,
+        journal: Journal,
         tell: Callable[[Event], None],
         drained: Callable[[], None],
         make_context: Callable[[], ssl.SSLContext],
         policy: Policy,
     ) -> None:
-        super().__init__(shard, account, tell, drained)
+        super().__init__(shard, account, journal, tell, drained)
         self._make_context = make_context
         self._policy = policy
         self._alarm = Alarm(account.clock, self.handle_timer)

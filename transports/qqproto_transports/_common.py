@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Literal, TypeAlias, Union
 
 import qqproto
 from qqproto.events import Stopped
@@ -13,6 +14,13 @@ from qqproto.protocol.rest import HTTPRequest, HTTPResponse
 HTTPExchange: TypeAlias = Callable[[HTTPRequest], Awaitable[HTTPResponse]]
 """A host's own HTTP: one request, one reply with its whole body. It must not follow redirects, which would carry the
 secret to another host, and raises what its library raises."""
+
+Shards: TypeAlias = int | Literal["auto"] | Iterable[tuple[int, int]]
+"""What part of a bot a process runs: all of so many shards, all of as many as the platform recommends, or those of
+these indexes and their count."""
+
+Logger: TypeAlias = Union[logging.Logger, "logging.LoggerAdapter[Any]"]
+"""Where a host wants its log lines."""
 
 USER_AGENT = f"qqproto/{qqproto.__version__}"
 

@@ -15,7 +15,7 @@ from qqproto.protocol.close_codes import StopReason
 from qqproto.session import Session
 from qqproto.shard import Shard
 from qqproto.status import Status
-from qqproto_transports._common import GatewayStopped
+from qqproto_transports._common import GatewayStopped, Shards
 from qqproto_transports._shard_runner import ShardRunner
 
 Runner = TypeVar("Runner", bound=ShardRunner)
@@ -25,25 +25,39 @@ def shard_configs(
     app_id: str,
     *,
     intents: int,
-    shards: int,
+    shards: Shards,
     settle: SettleMode,
     properties: Mapping[str, str] | None,
     user_agent: str,
 ) -> list[ShardConfig]:
-    """One configuration for each of ``shards`` shards."""
-    if shards < 1:
-        raise ValueError(f"shards must be at least 1, not {shards}")
+    """One configuration for each shard of this process; with "auto" that of the first, whose count is a guess."""
     return [
         ShardConfig(
             app_id=app_id,
             intents=intents,
-            shard=(index, shards),
+            shard=pair,
             properties=dict(properties or {}),
             headers={"User-Agent": user_agent},
             settle=settle,
         )
-        for index in range(shards)
+        for pair in _pairs(shards)
     ]
+
+
+def _pairs(shards: Shards) -> list[tuple[int, int]]:
+    if shards == "auto":
+        return [(0, 1)]
+    if isinstance(shards, int):
+        if shards < 1:
+            raise ValueError(f"shards must be at least 1, not {shards}")
+        return [(index, shards) for index in range(shards)]
+    pairs = list(shards)
+    if any(len(pair) != 2 for pair in pairs):
+        raise ValueError(f'shards must be a number, "auto" or pairs of index and count, not {shards!r}')
+    indexes, counts = {index for index, _ in pairs}, {count for _, count in pairs}
+    if len(counts) != 1 or len(indexes) != len(pairs):
+        raise ValueError(f"pairs of index and count must be of one count and name no index twice, not {pairs}")
+    return pairs
 
 
 class Crew(Generic[Runner]):
@@ -64,7 +78,7 @@ class Crew(Generic[Runner]):
 
     def start(self) -> None:
         """Begin."""
-        for runner in self.runners:
+        for runner in list(self.runners):  # The first may bring, and start, the others.
             runner.start()
 
     def close(self) -> None:
@@ -116,8 +130,9 @@ class GatewayCore(Generic[Runner]):
     @property
     def stopped(self) -> Stopped | None:
         """Why it stopped, None as long as a shard lives; of several the first that was not the host's ``close``."""
-        stops = [shard.stopped for shard in self._shards.values() if shard.stopped is not None]
-        if len(stops) < len(self._shards):
+        runners = sorted(self._crew.runners, key=lambda runner: runner.stopped_at)
+        stops = [runner.shard.stopped for runner in runners if runner.shard.stopped is not None]
+        if len(stops) < len(runners):
             return None
         return next((stop for stop in stops if stop.reason is not StopReason.CLOSED), stops[0])
 
@@ -164,13 +179,34 @@ class GatewayCore(Generic[Runner]):
         policy: Policy,
         loads: Callable[[str | bytes], Any],
         make_runner: Callable[[Shard], Runner],
+        *,
+        auto: bool,
     ) -> None:
+        """``auto``: ``configs`` is one, and the platform is asked how many there should be."""
         chance = random.Random().random
-        for config in configs:
+
+        def add_shard(config: ShardConfig) -> Shard:
             # An event in our buffer is not handed out yet, so what settles it is seen to here, in every mode.
             shard = Shard(replace(config, settle="manual"), random=chance, policy=policy, loads=loads)
             self._shards[config.shard[0]] = shard
-            self._crew.runners.append(make_runner(shard))
+            return shard
+
+        def recruit(count: int) -> Shard | None:
+            if count == 1:
+                return None
+            first, *others = [add_shard(replace(configs[0], shard=(index, count))) for index in range(count)]
+            for shard in others:
+                runner = make_runner(shard)
+                self._crew.runners.append(runner)
+                runner.start()
+                if self._paused:
+                    runner.pause_reading()
+            return first
+
+        self._crew.runners += [make_runner(add_shard(config)) for config in configs]
+        if auto:
+            # Its road up to the platform's answer is that of every start: backoff, verdicts, Offline, status, close.
+            self._crew.runners[0].census = recruit
 
     def _drained(self) -> None:
         """What one input of a shard brought lies in the buffer."""

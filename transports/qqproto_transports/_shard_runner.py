@@ -5,7 +5,7 @@ Nothing in here waits, and nothing knows of an event loop.
 
 from __future__ import annotations
 
-import logging
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import ParamSpec, Protocol
@@ -31,11 +31,12 @@ from qqproto.protocol.rest import GatewayInfo
 from qqproto.shard import Shard
 from qqproto_transports._account_runner import AccountRunner
 from qqproto_transports._failures import failure_of
+from qqproto_transports._journal import Journal
 
 P = ParamSpec("P")
 
-logger = logging.getLogger("qqproto")
-logger.addHandler(logging.NullHandler())
+_MOST_SHARDS = 512
+"""More than this is no recommendation to one process, which by default may open 1024 files."""
 
 
 class Stream(Protocol):
@@ -55,13 +56,24 @@ class ShardRunner(ABC):
     """
 
     def __init__(
-        self, shard: Shard, account: AccountRunner, tell: Callable[[Event], None], drained: Callable[[], None]
+        self,
+        shard: Shard,
+        account: AccountRunner,
+        journal: Journal,
+        tell: Callable[[Event], None],
+        drained: Callable[[], None],
     ) -> None:
         self.shard = shard
         self.account = account
         self.clock = account.clock
         self.error: BaseException | None = None
         """The bug that ended it, if one did."""
+        self.stopped_at = math.inf
+        """When it said its last, on the runner's clock."""
+        self.census: Callable[[int], Shard | None] | None = None
+        """How many shards there are is not known yet: called once with the platform's recommendation, it gives the
+        shard that takes the place of this one, None if this one is right."""
+        self._journal = journal
         self._tell = tell
         self._drained = drained
         self._streams: dict[int, Stream] = {}
@@ -91,7 +103,10 @@ class ShardRunner(ABC):
             self._guard(self.shard.start, self.clock())
 
     def answer(self, id: int, value: Token | GatewayInfo | IdentifySlot | Failure) -> None:
-        self._guard(self.shard.answer, id, value, self.clock())
+        if self.census is not None and isinstance(value, GatewayInfo) and not self.ended:
+            self._guard(self._take_census, self.census, id, value)
+        else:
+            self._guard(self.shard.answer, id, value, self.clock())
 
     def stream_opened(self, id: int) -> None:
         """The stream is up."""
@@ -151,7 +166,7 @@ class ShardRunner(ABC):
         if self.error is not None:
             return
         self.error = error
-        logger.critical("a bug ends this shard", exc_info=error)
+        self._journal.bug(self.shard.status(self.clock()).shard, error)
         self.shard.fail(f"a bug in the driver or in its host: {type(error).__name__}", self.clock())
         while (output := self.shard.next_output()) is not None:
             try:
@@ -190,8 +205,8 @@ class ShardRunner(ABC):
             return  # An answer came while its question was being asked, or a handler closes; the drain goes on.
         self._draining = True
         try:
-            next_output, tell = self.shard.next_output, self._tell
-            while (output := next_output()) is not None:
+            tell = self._tell
+            while (output := self.shard.next_output()) is not None:  # The census may put another one there.
                 if type(output) is Dispatch:
                     tell(output)
                 else:
@@ -202,10 +217,29 @@ class ShardRunner(ABC):
             self._set_alarm(self.shard.next_timer())
             self._drained()
 
+    def _take_census(self, census: Callable[[int], Shard | None], id: int, info: GatewayInfo) -> None:
+        """The platform has said how many shards there should be."""
+        if info.shards > _MOST_SHARDS:
+            failure = Failure(FailureKind.OTHER, f"{info.shards} shards are recommended, too many for a process")
+            self.shard.answer(id, failure, self.clock())
+            return
+        self.census = None
+        successor = census(info.shards)
+        if successor is None:
+            self.shard.answer(id, info, self.clock())
+            return
+        self.shard = successor
+        successor.start(self.clock())
+        if self._paused:
+            successor.reading_paused(self.clock())
+
     def _perform(self, output: ShardAction | Event) -> None:
         if isinstance(output, Event):
             if type(output) is Stopped:
+                self.stopped_at = self.clock()
                 self.account.detach(self)
+            if self.error is None:  # Else the bug is in the log, and this is what it led to.
+                self._journal.event(output)
             self._tell(output)
             return
         match output:

@@ -18,10 +18,11 @@ from qqproto.shard import Shard
 from qqproto_transports._asyncio_account import BotAccount
 from qqproto_transports._asyncio_runners import AsyncioAccountRunner, AsyncioCrew, AsyncioShardRunner
 from qqproto_transports._clock import clock as system_clock
-from qqproto_transports._common import USER_AGENT, GatewayStopped, HTTPExchange, Unavailable
+from qqproto_transports._common import USER_AGENT, GatewayStopped, HTTPExchange, Logger, Shards, Unavailable
 from qqproto_transports._failures import failure_of
 from qqproto_transports._gateway import GatewayCore, shard_configs
 from qqproto_transports._http import exchange_by
+from qqproto_transports._journal import Journal
 from qqproto_transports._tls import default_context
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ __all__ = [
     "Gateway",
     "GatewayStopped",
     "HTTPExchange",
+    "Logger",
+    "Shards",
     "Unavailable",
     "failure_of",
     "open_gateway",
@@ -43,20 +46,24 @@ def open_gateway(
     account: Credentials | BotAccount,
     *,
     intents: int,
-    shards: int = 1,
+    shards: Shards = 1,
     settle: SettleMode = "iteration",
     properties: Mapping[str, str] | None = None,
     user_agent: str = USER_AGENT,
     policy: Policy | None = None,
     loads: Callable[[str | bytes], Any] = json.loads,
+    logger: Logger | None = None,
 ) -> Gateway:
     """A bot's gateway, to be entered with ``async with`` and iterated with ``async for``.
 
     ``account`` is a :class:`BotAccount` where other endpoints, an HTTP client, a TLS context or a clock are wanted, or
-    where it is shared; credentials will do otherwise. This process runs all of ``shards`` shards, in one stream.
-    ``settle`` says when a dispatch is done: when it is handed out (``"delivery"``), when the next event is asked for
-    (``"iteration"``), or when :meth:`Gateway.settle` or :meth:`Gateway.handling` say so (``"manual"``). ``properties``
-    are Identify's, ``policy`` is by default the account's, ``loads`` decodes JSON.
+    where it is shared; credentials will do otherwise. ``shards`` is how many this process runs, in one stream; with
+    ``"auto"``, as many as the platform recommends when the block is entered, and until it has answered ``status()``
+    shows the first alone; pairs are an index and a count, so that ``[(2, 8)]`` is the third of eight. ``settle`` says
+    when a dispatch is done: when it is handed out (``"delivery"``), when the next event is asked for (``"iteration"``),
+    or when :meth:`Gateway.settle` or :meth:`Gateway.handling` say so (``"manual"``). ``properties`` are Identify's,
+    ``policy`` is by default the account's, ``loads`` decodes JSON. Events are logged to ``logger``, by default
+    ``logging.getLogger("qqproto")``, with ``extra`` fields whose names begin with ``qq_``.
     """
     if isinstance(account, Credentials):
         account = BotAccount(account, policy=policy or Policy())
@@ -68,7 +75,7 @@ def open_gateway(
         properties=properties,
         user_agent=user_agent,
     )
-    return Gateway(account, configs, policy or account.policy, loads)
+    return Gateway(account, configs, policy or account.policy, loads, logger, auto=shards == "auto")
 
 
 class Gateway(GatewayCore[AsyncioShardRunner]):
@@ -80,7 +87,14 @@ class Gateway(GatewayCore[AsyncioShardRunner]):
     """
 
     def __init__(
-        self, account: BotAccount, configs: list[ShardConfig], policy: Policy, loads: Callable[[str | bytes], Any]
+        self,
+        account: BotAccount,
+        configs: list[ShardConfig],
+        policy: Policy,
+        loads: Callable[[str | bytes], Any],
+        logger: Logger | None,
+        *,
+        auto: bool,
     ) -> None:
         self.account = account
         self._all = AsyncioCrew(account.runner)
@@ -89,11 +103,14 @@ class Gateway(GatewayCore[AsyncioShardRunner]):
         self._entered = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
-        def make_runner(shard: Shard) -> AsyncioShardRunner:
-            tell = self._buffer.append
-            return AsyncioShardRunner(shard, account.runner, tell, self._drained, account.make_context, policy)
+        journal = Journal(logger, self._clock)
 
-        self._add_shards(configs, policy, loads, make_runner)
+        def make_runner(shard: Shard) -> AsyncioShardRunner:
+            return AsyncioShardRunner(
+                shard, account.runner, journal, self._buffer.append, self._drained, account.make_context, policy
+            )
+
+        self._add_shards(configs, policy, loads, make_runner, auto=auto)
 
     # -- its life -------------------------------------------------------------------------------------------------
 
@@ -207,11 +224,13 @@ async def run(
     ssl_context: ssl.SSLContext | None = None,
     policy: Policy = Policy(),
     clock: Callable[[], float] = system_clock,
+    logger: Logger | None = None,
 ) -> Stopped:
     """Drive a bare Shard (framing BYTES) and Account until the shard has stopped; returns its ``Stopped``.
 
     ``on_event`` is called with each event, ``Stopped`` included, and may call ``shard.close(clock())``. Cancelling says
-    goodbye. An exception from ``on_event`` is a bug: the shard says ``Stopped``, and the exception is raised.
+    goodbye. An exception from ``on_event`` is a bug: the shard says ``Stopped``, and the exception is raised. Events
+    are logged as :func:`open_gateway` has it.
     """
     context = ssl_context
 
@@ -222,7 +241,8 @@ async def run(
 
     runner = AsyncioAccountRunner(account, clock, exchange_by(http, make_context, policy.max_http_body))
     crew = AsyncioCrew(runner)
-    crew.runners.append(AsyncioShardRunner(shard, runner, on_event, crew.changed, make_context, policy))
+    journal = Journal(logger, clock)
+    crew.runners.append(AsyncioShardRunner(shard, runner, journal, on_event, crew.changed, make_context, policy))
     crew.start()
     try:
         await crew.until(lambda: crew.ended, None)

@@ -9,6 +9,8 @@ import pytest
 
 import qqproto
 import qqproto.testing
+import qqproto_transports.asyncio
+import qqproto_transports.local_gateway
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = [page for page in sorted(DOCS.glob("*.md")) if ">>> " in page.read_text(encoding="utf-8")]
@@ -27,9 +29,37 @@ def test_the_examples_of_a_page_run(page: Path) -> None:
     assert result.failed == 0, "".join(report)
 
 
-@pytest.mark.parametrize(("page", "module"), [("api.md", qqproto), ("testing.md", qqproto.testing)])
-def test_the_reference_has_every_public_name(page: str, module: ModuleType) -> None:
-    text = (DOCS / page).read_text(encoding="utf-8")
-    documented = re.findall(r"^\.\. (?:auto\w+|py:data):: (\w+)$", text, re.MULTILINE)
+def documented(page: Path) -> dict[str, list[str]]:
+    """The names that a page has an entry for, by module."""
+    found: dict[str, list[str]] = {}
+    names: list[str] = []
+    text = page.read_text(encoding="utf-8")
+    for directive, name in re.findall(r"^\.\. (auto\w+|py:data|currentmodule):: ([\w.]+)", text, re.MULTILINE):
+        if directive == "currentmodule":
+            names = found.setdefault(name, [])
+        else:
+            names.append(name)
+    return found
 
-    assert sorted(documented) == sorted(module.__all__)
+
+def public_names(module: ModuleType) -> list[str]:
+    """What a module says it exports, or defines without an underscore."""
+    own = [name for name, value in vars(module).items() if getattr(value, "__module__", None) == module.__name__]
+    return list(getattr(module, "__all__", [name for name in own if not name.startswith("_")]))
+
+
+@pytest.mark.parametrize(
+    ("page", "module"),
+    [
+        ("api.md", qqproto),
+        ("testing.md", qqproto.testing),
+        ("asyncio.md", qqproto_transports.asyncio),
+        ("asyncio.md", qqproto_transports.local_gateway),
+    ],
+    ids=lambda value: value.__name__ if isinstance(value, ModuleType) else value,
+)
+def test_the_reference_has_every_public_name(page: str, module: ModuleType) -> None:
+    names = documented(DOCS / page)[module.__name__]
+
+    assert names
+    assert sorted(names) == sorted(public_names(module))

@@ -54,7 +54,7 @@ class _Memory:
     lags: _Repeats = field(default_factory=_Repeats)
     lag_count: int = 0
     quiet: bool = False
-    """The last end of a connection was not told above DEBUG, so its mending is not either."""
+    """No end of a connection was told above DEBUG since the last mending, so the next mending is not either."""
 
 
 class Narrator:
@@ -75,11 +75,13 @@ class Narrator:
                 return None
             case Ready(session_id=session, user=user):
                 level = _DEBUG if memory.quiet else _INFO
+                memory.quiet = True
                 return _line(level, event, f"ready as {user.username or user.id}", qq_session=session)
             case Resumed(session_id=session, replayed=replayed, missing=missing):
                 text = f"resumed, {replayed} replayed" + (f", {missing} missing" if missing else "")
                 fields = {"qq_session": session, "qq_replayed": replayed, "qq_missing": missing}
-                if memory.quiet and not missing:
+                quiet, memory.quiet = memory.quiet, True
+                if quiet and not missing:
                     return None
                 return _line(_WARNING if missing else _INFO, event, text, **fields)
             case Disconnected():
@@ -125,9 +127,9 @@ class Narrator:
         if event.planned and event.attempt == 0:
             memory.quiet = True
             return _line(_DEBUG, event, "rotation asked for by the server", **fields)
-        memory.quiet = not memory.disconnects.tells(max(event.attempt, 1), now)
-        if memory.quiet:
+        if not memory.disconnects.tells(max(event.attempt, 1), now):
             return None
+        memory.quiet = False
         text = f"disconnected in phase {event.phase.value}: {_why(event)}"
         if event.retry_in is not None:
             text += f"; attempt {event.attempt}, next in {event.retry_in:.1f} s ({event.verdict.value})"

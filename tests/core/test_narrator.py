@@ -83,6 +83,20 @@ def test_row_41_an_outage_of_a_day_is_less_than_forty_lines() -> None:
     assert texts[-2].startswith("shard 0: online again after")
 
 
+def test_the_end_of_an_outage_is_told_also_when_the_last_of_many_failures_was_not() -> None:
+    host = Host()
+    told = Told(host)
+    host.dial = Failure(FailureKind.REFUSED)
+    host.lose(Failure(FailureKind.REFUSED))
+    while host.shard.status(host.now).attempt < 5:
+        host.run(1.0)
+    assert [fields["qq_attempt"] for _, _, fields in told.hear()] == [1, 2, 4]
+    host.dial = None
+    host.redial(61.0)
+    host.say(hello(), ready())
+    assert [(level, fields["qq_event"]) for level, _, fields in told.hear()] == [(logging.INFO, "Ready")]
+
+
 def test_a_connection_that_flaps_for_a_day_is_told_ever_more_rarely() -> None:
     host = Host()
     told = Told(host)

@@ -52,6 +52,8 @@ class Socket(Drained):
     def drain(self) -> None:
         while (output := self.machine.next_output()) is not None:
             assert TOKEN.value not in repr(output)
+            if isinstance(output, (SendData, CloseConnection, Abort)):
+                assert output.id == 1, "an action names its connection"
             self.outputs.append(output)
         assert self.machine.ended or self.machine.next_timer() is not None
 
@@ -125,6 +127,21 @@ def test_hello_in_the_segment_of_the_101_is_heard() -> None:
     session = socket.machine.session
     assert session is not None
     assert (session.id, session.received, session.settled) == ("S-1", 2, 2)
+
+
+def test_the_hosts_own_decoder_reads_the_messages() -> None:
+    seen: list[str | bytes] = []
+
+    def watched(text: str | bytes) -> Any:
+        seen.append(text)
+        return json.loads(text)
+
+    machine = QQGatewayConnection(CONFIG, URL, TOKEN, random=half, loads=watched)
+    machine.connection_opened(0.0)
+    upgrade = machine.next_output()
+    assert isinstance(upgrade, SendData)
+    machine.receive_data(accept(upgrade.data) + frames.text(hello()), 0.0)
+    assert seen == [hello()]
 
 
 def test_a_session_is_resumed_and_its_replay_handed_out_first() -> None:
@@ -265,8 +282,7 @@ def test_the_end_of_the_stream_is_an_end_without_a_close_frame() -> None:
     socket = Socket()
     socket.up()
     socket.receive(b"")
-    [abort] = socket.outputs
-    assert isinstance(abort, Abort)
+    assert socket.outputs == [Abort(1, 4000)]
     ending = socket.machine.ending
     assert ending is not None
     assert (ending.verdict, ending.phase, ending.code) == (Verdict.RESUME, Phase.READY, None)
@@ -365,7 +381,7 @@ def test_a_refused_upgrade_is_told_with_its_status_and_its_wish(
 ) -> None:
     socket = Socket()
     socket.receive(f"HTTP/1.1 {status} Because\r\n{header}\r\n".encode("latin-1"), b"an endless body", b"goes on")
-    assert [type(output) for output in socket.outputs] == [Abort]
+    assert socket.outputs == [Abort(1, 4000)]
     ending = socket.machine.ending
     assert ending is not None
     message = f"the server refused the WebSocket upgrade with HTTP {status}"
@@ -378,7 +394,7 @@ def test_a_reconnect_is_followed_with_a_close_frame_of_our_own_and_nothing_after
     socket.up()
     socket.say(RECONNECT, dispatch(2))
     [(opcode, payload)] = socket.said()
-    assert (opcode, payload[:2]) == (CLOSE, (4000).to_bytes(2, "big"))
+    assert (opcode, payload) == (CLOSE, (4000).to_bytes(2, "big") + b"reconnect asked for")
     assert socket.only(CloseConnection).code == 4000
     socket.receive(frames.text(dispatch(3)), frames.close(4009), b"")
     assert socket.outputs == []
@@ -445,7 +461,7 @@ def test_a_url_that_cannot_be_asked_for_is_refused(url: str) -> None:
 
 def test_a_stream_is_opened_once() -> None:
     socket = Socket()
-    with pytest.raises(LocalProtocolError, match="called before"):
+    with pytest.raises(LocalProtocolError, match=r"^connection_opened\(\) was called before$"):
         socket.machine.connection_opened(socket.now)
     socket.up()
     assert not socket.machine.ended
@@ -453,7 +469,7 @@ def test_a_stream_is_opened_once() -> None:
 
 def test_nothing_can_come_before_the_stream_is_open() -> None:
     machine = QQGatewayConnection(CONFIG, URL, TOKEN, random=half)
-    with pytest.raises(LocalProtocolError, match="comes before"):
+    with pytest.raises(LocalProtocolError, match=r"^connection_opened\(\) comes before receive_data\(\)$"):
         machine.receive_data(b"HTTP/1.1 101 Switching Protocols\r\n\r\n", 0.0)
     machine.connection_opened(0.0)
     assert isinstance(machine.next_output(), SendData)

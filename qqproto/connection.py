@@ -131,11 +131,11 @@ class QQGatewayConnection:
         self.conversation.answer(id, value, now)
 
     def reading_paused(self, now: float) -> None:
-        """The host reads nothing from now on: silence says nothing. Heartbeats go on."""
+        """The host reads nothing: silence says nothing, heartbeats go on. Then drain :meth:`next_output`."""
         self.conversation.reading_paused(now)
 
     def reading_resumed(self, now: float) -> None:
-        """The host reads again."""
+        """The host reads again. Then drain :meth:`next_output`."""
         self.conversation.reading_resumed(now)
 
     def handle_timer(self, now: float) -> None:

@@ -119,7 +119,7 @@ class Conversation:
         self._count = self._outbox.counters
         self._link = link or TextLink(self._outbox.new_id(), self._outbox, policy.leave_code)
         self._timers: Timers[Timer] = Timers()
-        self._watch = LagWatch(policy.lag_tolerance)
+        self.watch = LagWatch(policy.lag_tolerance)
         self._question: int | None = None
         self._asked_for_slots = 0
         self._asked_at = 0.0
@@ -192,6 +192,7 @@ class Conversation:
             return
         if not isinstance(value, (IdentifySlot, Failure)):
             raise LocalProtocolError(f"question {id} asks for an IdentifySlot, not a {type(value).__name__}")
+        self._notice_lag(now)
         self._question = None
         self._timers.stop(Timer.SLOT_ANSWER)
         if isinstance(value, Failure):
@@ -224,12 +225,14 @@ class Conversation:
         self._end(Ending(Verdict.RESUME, self.phase, failure=failure), refused)
 
     def reading_paused(self, now: float) -> None:
-        """The host reads nothing from now on: silence says nothing. Heartbeats go on."""
+        """The host reads nothing: silence says nothing, heartbeats go on. Then drain :meth:`next_output`."""
+        self._notice_lag(now)
         self._paused = True
         self.heartbeat.pause()
 
     def reading_resumed(self, now: float) -> None:
-        """The host reads again. What was waited for is waited for anew."""
+        """The host reads again. What was waited for is waited for anew. Then drain :meth:`next_output`."""
+        self._notice_lag(now)
         if self._paused and self.ending is None:
             self._paused = False
             self._start_anew(now)
@@ -277,7 +280,7 @@ class Conversation:
         due, beat = self._timers.next(), self.heartbeat.next_timer()
         if due is None or (beat is not None and beat < due):
             due = beat
-        return self._watch.shown(due)
+        return self.watch.shown(due)
 
     # -- steps: what the server says ------------------------------------------------------------------------------
 
@@ -479,7 +482,7 @@ class Conversation:
 
     def _note_lag(self, now: float) -> bool:
         """Tell if we were stalled; it is part of the diagnosis, also of an end that was read only now."""
-        seconds = self._watch.late(now)
+        seconds = self.watch.late(now)
         if not seconds or self.ending is not None:
             return False
         self.lag = max(self.lag, seconds)

@@ -187,6 +187,7 @@ class Shard:
         if id != self._connection or self._phase is not Phase.DIAL or self._info is None:
             self._outbox.stale(id)
             return
+        self._notice_lag(now)
         self._timers.stop(Timer.DIAL)
         self._enter(Phase.HELLO, now)
         self._outbox.counters["connections"] += 1
@@ -263,13 +264,16 @@ class Shard:
             self._after_link(link, now, mark)
 
     def reading_paused(self, now: float) -> None:
-        """The host reads nothing from now on, on this connection and the next: silence says nothing."""
+        """The host reads nothing from now on, on this connection and the next: silence says nothing.
+
+        Then drain :meth:`next_output`.
+        """
         self._reading_paused = True
         if self._link is not None:
             self._link.reading_paused(now)
 
     def reading_resumed(self, now: float) -> None:
-        """The host reads again. Then look at :meth:`next_timer`."""
+        """The host reads again. Then drain :meth:`next_output`."""
         self._reading_paused = False
         if self._link is not None:
             self._link.reading_resumed(now)
@@ -338,7 +342,10 @@ class Shard:
             return self._watch.shown(due)
         self._watch.shown(None)
         beat = self._link.next_timer()
-        return beat if due is None or (beat is not None and beat < due) else due
+        if due is None or (beat is not None and beat < due):
+            due = beat
+        # Late is late, whichever of the two it was that should have been called.
+        return _conversation(self._link).watch.shown(due)
 
     # -- steps: on the way to a connection ------------------------------------------------------------------------
 

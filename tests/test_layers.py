@@ -17,6 +17,7 @@ NO_DRIVERS = "the core never imports the drivers"
 LAYERS = "shard and account above connection above conversation above values above facts"
 WIRE = "the wire knows no machine"
 BARE = "the conversation needs the standard library alone"
+REFERENCE = "the reference model of the simulation shares no code with the machines"
 APART = "nothing in the core imports qqproto.testing"
 
 # contract, the module that misbehaves, the import that it must not contain
@@ -34,6 +35,8 @@ VIOLATIONS = [
     (WIRE, "wire/__init__", "from qqproto import conversation"),
     (BARE, "conversation", "import wsproto"),
     (BARE, "policy", "import wsproto"),
+    (REFERENCE, "testing/simulation/reference/table", "from qqproto.protocol import close_codes"),
+    (REFERENCE, "testing/simulation/reference/pulse", "from qqproto.heartbeat import Heartbeat"),
     (APART, "__init__", "import qqproto.testing"),
 ]
 

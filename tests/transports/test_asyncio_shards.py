@@ -176,14 +176,17 @@ async def test_a_recommendation_that_no_process_could_follow_is_a_failure() -> N
 @on_loop
 async def test_auto_with_a_full_buffer_reads_from_no_shard_until_there_is_room() -> None:
     """An outage that nobody reads of, and then an answer."""
-    policy = Policy(backoff=(0.02,), max_buffered=2, gateway_burst=100)
+    policy = Policy(backoff=(0.02,), max_buffered=2, hello_timeout=0.2)
     async with recommending(3, 4) as local:
+        local.platform.behaviour.heartbeat_interval = 0.25
         local.platform.behaviour.http = [HTTPFault(reply(503, {}), path="/gateway/bot", times=4)]
         async with bot_at(local, shards="auto", policy=policy) as gateway:
             await eventually(lambda: len(local.platform.conversations) == 3)
             async with bot_at(local, shards=[(7, 8)]) as another:
-                assert await another.wait_connected(10.0), "so there was time enough for the three"
-            assert identified(local) == [(7, 8)]
+                assert await another.wait_connected(10.0)
+                await eventually(lambda: another.status()[0].counters.get("acks", 0) >= 2)
+            assert identified(local) == [(7, 8)], "in that time the three would have been ready"
+            assert [status.counters["connections"] for status in gateway.status()] == [1, 1, 1], "nor have they left"
             assert await all_ready(gateway, 3) == [0, 1, 2]
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from qqproto import Credentials, Disconnected, Endpoints, Failure, FailureKind, Phase, Verdict
 from qqproto.testing import HTTPFault, reply
-from qqproto_transports._cli_input import UsageError, read_credentials, read_endpoints, read_intents
+from qqproto_transports._cli_input import UsageError, read_credentials, read_endpoints, read_intents, read_shards
 from qqproto_transports._cli_listen import _problem
 from qqproto_transports.asyncio import BotAccount
 from qqproto_transports.local_gateway import LocalGateway
@@ -45,6 +45,7 @@ def refused(args: list[str], settings: dict[str, str]) -> str:
         ([], {"QQ_APP_ID": "1"}, ["no AppSecret", "QQ_SECRET", "--secret-file"]),
         (["--secret-file", "not/there"], GIVEN, ["not", "cannot be read"]),
         (["--intents", "GROUP_AND_C2C"], GIVEN, ["'GROUP_AND_C2C'", "GROUP_AND_C2C_EVENT"]),
+        (["--shards", "some"], GIVEN, ["--shards", "'some'", "auto"]),
         (["--api-base", "wss://api.sgroup.qq.com/websocket"], GIVEN, ["QQ_API_BASE", "https://api.sgroup.qq.com"]),
     ],
 )
@@ -264,6 +265,16 @@ def test_intents(words: list[str], bits: int) -> None:
 def test_what_is_no_intent(words: list[str], complaint: str) -> None:
     with pytest.raises(UsageError, match=complaint):
         read_intents(words)
+
+
+def test_shards() -> None:
+    assert [read_shards(word) for word in ("1", "16", "auto")] == [1, 16, "auto"]
+
+
+@pytest.mark.parametrize("word", ["0", "-1", "1.5", "", "2/8", "³", "1" * 5000])
+def test_what_is_no_number_of_shards(word: str) -> None:
+    with pytest.raises(UsageError, match="a number from 1 to 512, or auto"):
+        read_shards(word)
 
 
 # -- what the first answers say ----------------------------------------------------------------------------------------

@@ -140,6 +140,16 @@ async def test_intents_by_names_and_numbers() -> None:
 
 
 @on_loop
+async def test_as_many_shards_as_the_platform_recommends() -> None:
+    async with local_gateway() as gateway:
+        gateway.platform.bot.shards = gateway.platform.bot.max_concurrency = 2
+        async with running("listen", "--shards", "auto", "--json", settings=settings_of(gateway)) as command:
+            await command.record(lambda record: (record["event"], record["shard"]) == ("ready", 0))
+            await command.record(lambda record: (record["event"], record["shard"]) == ("ready", 1))
+            await ends_cleanly(command)
+
+
+@on_loop
 async def test_the_secret_may_come_from_a_file(tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("secrets") / "secret"
     path.write_text(f"  {SECRET}\n", encoding="utf-8")

@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import qqproto
-from qqproto_transports._cli_input import UsageError, read_credentials, read_endpoints, read_intents
+from qqproto_transports._cli_input import UsageError, read_credentials, read_endpoints, read_intents, read_shards
 from qqproto_transports._cli_listen import listen
 from qqproto_transports._cli_print import People
 from qqproto_transports._cli_serve import serve
@@ -55,6 +55,9 @@ def listen_command(
     intents: Annotated[
         list[str], typer.Option(metavar="NAMES", help="What to listen to: names or numbers, separated by commas.")
     ] = ["GROUP_AND_C2C_EVENT"],  # noqa: B006 - typer copies it
+    shards: Annotated[
+        str, typer.Option(metavar="N|auto", help="How many shards; auto: as many as the platform recommends.")
+    ] = "1",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line in place of text.")] = False,
 ) -> None:
     """Print a bot's events until you stop it.
@@ -68,7 +71,7 @@ def listen_command(
     try:
         credentials = read_credentials(app_id, secret_file, os.environ)
         endpoints, bits = read_endpoints(api_base, token_url), read_intents(intents)
-        code = asyncio.run(listen(credentials, endpoints, bits, as_json=as_json))
+        code = asyncio.run(listen(credentials, endpoints, bits, read_shards(shards), as_json=as_json))
     except UsageError as error:
         _fail(str(error))
     raise typer.Exit(code)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from qqproto.credentials import Credentials, Endpoints
 from qqproto.protocol.intents import Intents
+from qqproto_transports._common import Shards
+from qqproto_transports._shard_runner import MOST_SHARDS
 
 _CONSOLE = "it is on the bot's page in the QQ console, https://q.qq.com"
 
@@ -85,6 +88,15 @@ def read_intents(words: Iterable[str]) -> Intents:
     if not result:
         raise UsageError("no intents: give at least one, such as --intents GROUP_AND_C2C_EVENT")
     return result
+
+
+def read_shards(word: str) -> Shards:
+    """How many shards: a number, or as many as the platform recommends."""
+    if word == "auto":
+        return "auto"
+    if not re.fullmatch("[0-9]{1,3}", word) or not 1 <= int(word) <= MOST_SHARDS:
+        raise UsageError(f"--shards is {word!r}: give a number from 1 to {MOST_SHARDS}, or auto")
+    return int(word)
 
 
 def _unknown_intent(word: str) -> str:

@@ -10,6 +10,7 @@ from qqproto.protocol.close_codes import Phase, StopReason
 from qqproto.protocol.intents import Intents
 from qqproto_transports._cli_input import UsageError
 from qqproto_transports._cli_print import People, print_json
+from qqproto_transports._common import Shards
 from qqproto_transports._signals import on_signals
 from qqproto_transports.asyncio import BotAccount, GatewayStopped, open_gateway
 
@@ -21,13 +22,15 @@ _PASSING = (429, 500, 502, 503, 504)
 """What a gateway's front door says on a bad day; a program that is no gateway says something else."""
 
 
-async def listen(credentials: Credentials, endpoints: Endpoints, intents: Intents, *, as_json: bool) -> int:
+async def listen(
+    credentials: Credentials, endpoints: Endpoints, intents: Intents, shards: Shards = 1, *, as_json: bool
+) -> int:
     """Print every event; returns 0 when it was asked to stop, 1 when it stopped by itself.
 
     Raises UsageError if the platform's first answers say that what it was given is wrong.
     """
     account = BotAccount(credentials, endpoints=endpoints, policy=_POLICY)
-    gateway = open_gateway(account, intents=intents)
+    gateway = open_gateway(account, intents=intents, shards=shards)
     people = People()
     show = print_json if as_json else people.show
     live_once = False

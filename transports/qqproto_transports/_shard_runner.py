@@ -35,7 +35,7 @@ from qqproto_transports._journal import Journal
 
 P = ParamSpec("P")
 
-_MOST_SHARDS = 512
+MOST_SHARDS = 512
 """More than this is no recommendation to one process, which by default may open 1024 files."""
 
 
@@ -219,7 +219,7 @@ class ShardRunner(ABC):
 
     def _take_census(self, census: Callable[[int], Shard | None], id: int, info: GatewayInfo) -> None:
         """The platform has said how many shards there should be."""
-        if info.shards > _MOST_SHARDS:
+        if info.shards > MOST_SHARDS:
             failure = Failure(FailureKind.OTHER, f"{info.shards} shards are recommended, too many for a process")
             self.shard.answer(id, failure, self.clock())
             return

@@ -137,3 +137,30 @@ def test_cancelled_in_the_middle_of_a_race_it_leaves_no_socket(resolves: Callabl
             assert open_files() == before
 
     scenario()
+
+
+def test_of_two_that_are_reached_at_once_one_is_closed(
+    resolves: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @on_loop
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        sock_connect, both = loop.sock_connect, asyncio.Event()
+        reached: list[socket.socket] = []
+
+        async def reach_together(sock: socket.socket, where: tuple[str, int]) -> None:
+            await sock_connect(sock, where)
+            reached.append(sock)
+            if len(reached) == 2:
+                both.set()
+            await both.wait()
+
+        monkeypatch.setattr(loop, "sock_connect", reach_together)
+        async with serving(silence) as port:
+            resolves(v4("127.0.0.1", port), v4("127.0.0.1", port))
+            with await connect("gateway.example", 443) as sock:
+                (loser,) = [other for other in reached if other is not sock]
+                assert loser.fileno() == -1
+                assert sock.fileno() != -1
+
+    scenario()

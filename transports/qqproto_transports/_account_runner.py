@@ -46,8 +46,7 @@ class AccountRunner(ABC):
     def detach(self, asker: Asker) -> None:
         """``asker`` asks no more and has withdrawn what it asked."""
         self._askers.discard(asker)
-        if not self._askers:
-            self._set_alarm(None)
+        self._wind_alarm()
 
     def ask(self, asker: Asker, question: Question) -> None:
         self.account.ask(asker, question, self.clock())
@@ -118,4 +117,8 @@ class AccountRunner(ABC):
                         self._cancel(action.id)
         finally:
             self._draining = False
+        self._wind_alarm()
+
+    def _wind_alarm(self) -> None:
+        """Without an asker the account has nothing to do that is worth a timer."""
         self._set_alarm(self.account.next_timer() if self._askers else None)

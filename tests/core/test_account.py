@@ -327,6 +327,17 @@ def test_a_failure_is_shared_for_a_second_and_then_asked_about_again() -> None:
     assert desk.take() == Token("TOKEN-1")
 
 
+def test_a_failure_is_shared_for_as_long_as_the_policy_says() -> None:
+    desk = Desk(policy=Policy(token_failure_pause=0.25))
+    desk.token("a")
+    desk.reply(RESET)
+    assert desk.take() == RESET
+    desk.run(0.25)
+    desk.token("b")
+    desk.reply(token_reply())
+    assert desk.take() == Token("TOKEN-1")
+
+
 def test_the_platforms_wish_to_be_left_alone_is_shared_with_what_is_left_of_it() -> None:
     desk = Desk()
     desk.token("a")
@@ -424,6 +435,7 @@ def test_the_gateway_is_asked_for_with_a_token() -> None:
     request = desk.request()
     assert (request.request.method, request.request.url) == ("GET", "https://api.sgroup.qq.com/gateway/bot")
     assert request.request.headers["Authorization"] == "QQBot TOKEN-1"
+    assert request.request.headers["X-Union-Appid"] == "11111111"
     desk.end(request.id, response("gateway_bot_response"))
     assert desk.take() == INFO
     assert desk.account.next_timer() is None
@@ -615,6 +627,15 @@ def test_slots_are_given_as_the_gateway_says() -> None:
     assert [desk.slot(shard) - desk.now for shard in range(4)] == [0.0, 0.0, 5.25, 60.0]
     assert desk.slot(2) - desk.now == 5.25, "its place is kept"
     assert desk.requests == []
+
+
+def test_a_day_later_the_budget_is_the_total_again_and_no_more() -> None:
+    desk = Desk().with_token()
+    desk.gateway()
+    desk.reply(gateway_reply(total=2, remaining=0, reset_after=60_000))
+    desk.take()
+    desk.run(60.0)
+    assert [desk.slot(shard) - desk.now for shard in range(3)] == [0.0, 5.25, 86_400.0]
 
 
 def test_slots_are_given_one_in_5_s_while_nothing_is_known() -> None:

@@ -17,6 +17,7 @@ from qqproto import (
     IdentifySlot,
     Online,
     OpenConnection,
+    Policy,
     Ready,
     ReserveIdentify,
     Resumed,
@@ -39,13 +40,17 @@ class Stream(Drained):
     """A shard, its clock, a host that answers at once, and the server's end of the present stream."""
 
     def __init__(
-        self, session: Session | None = None, *, loads: Callable[[str | bytes], Any] = json.loads, now: float = 100.0
+        self,
+        session: Session | None = None,
+        *,
+        policy: Policy = Policy(),
+        loads: Callable[[str | bytes], Any] = json.loads,
     ) -> None:
         super().__init__()
-        self.now = now
-        self.shard = Shard(CONFIG, random=half, session=session, loads=loads)
+        self.now = 100.0
+        self.shard = Shard(CONFIG, random=half, session=session, policy=policy, loads=loads)
         self.connection = 0
-        self.shard.start(now)
+        self.shard.start(self.now)
         self.drain()
         self.upgrade()
 
@@ -161,6 +166,13 @@ def test_a_silent_link_is_probed_and_dropped_on_its_connection() -> None:
     stream.run(10.0)
     assert stream.only(Abort) == Abort(stream.connection, 4000)
     assert stream.only(Disconnected).shard == 3
+
+
+def test_a_policy_without_a_leave_code_leaves_without_a_word() -> None:
+    stream = Stream(policy=Policy(leave_code=None))
+    stream.say(hello(), ready(), RECONNECT)
+    assert stream.only(Abort) == Abort(stream.connection, None)
+    assert stream.take(CloseConnection) == []
 
 
 def test_the_hosts_own_decoder_reads_the_messages() -> None:

@@ -50,6 +50,8 @@ def test_hello_is_answered_with_an_identify_that_has_its_slot() -> None:
     talk = Talk()
     talk.say(hello())
     assert talk.sent() == []
+    [question] = [output for output in talk.outputs if isinstance(output, ReserveIdentify)]
+    assert question.deadline == talk.now + 15.0
     talk.allow_identify()
     assert talk.sent() == [{"op": 2, "d": {"token": "QQBot TOKEN-SECRET", "intents": 1 << 25, "shard": [0, 1]}}]
 

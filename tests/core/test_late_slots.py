@@ -12,7 +12,7 @@ def opcodes(talk: Talk) -> list[int]:
     return [frame["op"] for frame in talk.sent() if frame["op"] != 1]
 
 
-@pytest.mark.parametrize(("late", "asks"), [(0.0, 0), (0.2, 0), (0.3, 1), (30.0, 1)])
+@pytest.mark.parametrize(("late", "asks"), [(0.0, 0), (0.25, 0), (0.3, 1), (30.0, 1)])
 def test_a_process_that_slept_through_its_slot_asks_for_another(late: float, asks: int) -> None:
     talk = Talk()
     talk.say(hello())

@@ -457,6 +457,25 @@ def test_a_text_hosts_own_decoder_reads_the_messages() -> None:
     assert seen == ["in our own words", "and here"]
 
 
+def test_a_token_endpoint_that_refuses_before_there_is_a_token_has_no_token_refused() -> None:
+    host = Host(start=False)
+    host.token = Failure(FailureKind.HTTP_STATUS, http_status=401, code=11244)
+    host.shard.start(host.now)
+    host.drain()
+    host.token = TOKEN
+    host.redial(300.0)
+    assert host.tokens_asked == [None, None]
+
+
+def test_a_session_may_be_as_old_as_the_policy_says_and_without_an_age_is_new() -> None:
+    for shard in (
+        Shard(CONFIG, random=half, session=SESSION, session_age=3600.0),
+        Shard(CONFIG, random=half, session=SESSION, policy=Policy(saved_session_life=0.0)),
+    ):
+        shard.start(100.0)
+        assert shard.session == SESSION
+
+
 # -- misuse --------------------------------------------------------------------------------------------------------
 
 

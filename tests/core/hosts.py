@@ -200,6 +200,8 @@ class Host(Drained):
                     self.shard.connection_lost(id, self.dial, self.now)
                 elif not self.dials_hang:
                     self.shard.connection_opened(id, self.now)
+            case SendText(id=id):
+                assert id == self.connection, "an action names its connection"
             case _:
                 pass
 

@@ -258,9 +258,12 @@ def test_what_was_counted_is_in_the_status() -> None:
     host.say(RECONNECT)
     host.redial(60.0)
     host.say(hello(), resumed(4))
+    host.server_closes(4006)
+    host.redial(60.0)
+    host.say(hello(), ready())
     counters = host.shard.status(host.now).counters
     assert {name: counters[name] for name in ("connections", "identifies", "resumes", "malformed")} == {
-        "connections": 2, "identifies": 1, "resumes": 1, "malformed": 2,
+        "connections": 3, "identifies": 2, "resumes": 1, "malformed": 2,
     }  # fmt: skip
     assert (counters["unknown_opcodes"], counters["dispatches"], counters["acks"]) == (2, 2, 2)
     beats = counters.get("heartbeats", 0)

@@ -806,7 +806,7 @@ def test_misuse_raises_at_the_call() -> None:
     talk.say(hello())
     question = talk.only(ReserveIdentify)
     with pytest.raises(
-        LocalProtocolError, match=f"^question {question.id} asks for an IdentifySlot, not a GatewayInfo$"
+        LocalProtocolError, match="asks for an IdentifySlot, not a GatewayInfo$"
     ):
         talk.machine.answer(question.id, GatewayInfo("wss://x"), talk.now)  # type: ignore[arg-type]  # misuse
     talk.machine.answer(question.id, IdentifySlot(talk.now), talk.now)

@@ -805,9 +805,7 @@ def test_misuse_raises_at_the_call() -> None:
         talk.machine.answer(99, IdentifySlot(0.0), talk.now)
     talk.say(hello())
     question = talk.only(ReserveIdentify)
-    with pytest.raises(
-        LocalProtocolError, match="asks for an IdentifySlot, not a GatewayInfo$"
-    ):
+    with pytest.raises(LocalProtocolError, match=r"asks for an IdentifySlot, not a GatewayInfo$"):
         talk.machine.answer(question.id, GatewayInfo("wss://x"), talk.now)  # type: ignore[arg-type]  # misuse
     talk.machine.answer(question.id, IdentifySlot(talk.now), talk.now)
     talk.machine.answer(question.id, IdentifySlot(talk.now), talk.now)

@@ -32,8 +32,12 @@ _UNITS = {
     "max_fragments": "fragments",
     "max_http_body": "bytes",
     "max_message": "bytes",
+    "max_missing": "sequences",
+    "max_unsettled": "dispatches",
     "max_unsent": "bytes",
     "refused_identifies": "times",
+    "remember_done": "dispatches",
+    "remember_seen": "dispatches",
     "resume_attempts": "links",
     "token_refusals": "times",
 }

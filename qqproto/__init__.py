@@ -35,6 +35,8 @@ from qqproto.events import (
     Online,
     Ready,
     Resumed,
+    SessionRefused,
+    SettlementLagging,
     Stopped,
 )
 from qqproto.failures import Failure, FailureKind
@@ -94,7 +96,9 @@ __all__ = [
     "SendRequest",
     "SendText",
     "Session",
+    "SessionRefused",
     "SettleMode",
+    "SettlementLagging",
     "Shard",
     "ShardAction",
     "ShardConfig",

@@ -13,12 +13,13 @@ from qqproto.credentials import Token
 from qqproto.errors import LocalProtocolError
 from qqproto.events import Dispatch
 from qqproto.failures import Failure, FailureKind
+from qqproto.live_session import LiveSession, Recall
 from qqproto.outbox import Outbox, Output
 from qqproto.pacing import IdentifySlot
 from qqproto.policy import Policy
 from qqproto.protocol.close_codes import Phase, Verdict
 from qqproto.protocol.rest import retry_after, usable_gateway_url
-from qqproto.session import LiveSession, Session
+from qqproto.session import Session
 from qqproto.wire.websocket import Broken, CloseReceived, Message, Pinged, Rejected, WebSocket
 
 
@@ -43,6 +44,7 @@ class QQGatewayConnection:
         loads: Callable[[str | bytes], Any] = json.loads,
         outbox: Outbox | None = None,
         id: int | None = None,
+        recall: Recall | None = None,
     ) -> None:
         if not usable_gateway_url(url):
             raise ValueError(f"{url!r} is no ws:// or wss:// URL")
@@ -61,6 +63,7 @@ class QQGatewayConnection:
             loads=loads,
             outbox=self._outbox,
             link=_WebSocketLink(self._id, self._outbox, self._websocket, policy.leave_code),
+            recall=recall,
         )
 
     # -- facts ----------------------------------------------------------------------------------------------------

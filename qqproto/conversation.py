@@ -12,16 +12,17 @@ from qqproto.actions import Abort, CloseConnection, ReserveIdentify, SendText
 from qqproto.config import ShardConfig
 from qqproto.credentials import Token, authorization
 from qqproto.errors import LocalProtocolError
-from qqproto.events import Dispatch, LoopLag, Malformed, Ready, Resumed
+from qqproto.events import Dispatch, LoopLag, Malformed, Ready, Resumed, SettlementLagging
 from qqproto.failures import Failure, FailureKind
 from qqproto.heartbeat import Beat, Heartbeat
+from qqproto.live_session import LiveSession, Recall
 from qqproto.outbox import Outbox, Output
 from qqproto.pacing import IdentifySlot
 from qqproto.policy import Policy
 from qqproto.protocol import payloads
 from qqproto.protocol.close_codes import CLOSE_CODES, Phase, Verdict, classify
 from qqproto.protocol.opcodes import Opcode
-from qqproto.session import LiveSession, Session, User
+from qqproto.session import Session, User
 from qqproto.timers import LagWatch, Timers
 
 _GOODBYE = 1000
@@ -107,6 +108,7 @@ class Conversation:
         loads: Callable[[str | bytes], Any] = json.loads,
         outbox: Outbox | None = None,
         link: Link | None = None,
+        recall: Recall | None = None,
     ) -> None:
         self._config = config
         self._token = token
@@ -127,9 +129,11 @@ class Conversation:
         self._authenticated = False
         self._session_refused = False
         self._replayed = 0
-        self._missing = 0
         self._paused = False
-        self.live = LiveSession.restore(session, since=0.0) if isinstance(session, Session) else session
+        self._recall = recall or Recall(policy)
+        if isinstance(session, Session):
+            session = LiveSession.restore(session, since=0.0, policy=policy, recall=self._recall)
+        self.live = session
         self.resuming = self.live is not None
         self.phase = Phase.HELLO
         self.heartbeat = Heartbeat(policy)
@@ -248,9 +252,8 @@ class Conversation:
 
     def settle(self, dispatch: Dispatch) -> None:
         """The application has finished with ``dispatch``. From any thread; another session's is ignored."""
-        live = self.live
-        if live is not None and dispatch.session_id == live.id and dispatch.sequence is not None:
-            live.settlement.settle(dispatch.sequence)
+        if self.live is not None:
+            self.live.settle(dispatch)
 
     def close(self, now: float, *, keep_session: bool = False) -> None:
         """Say goodbye. What was received and not handed out is withdrawn. Then drain :meth:`next_output`."""
@@ -332,15 +335,15 @@ class Conversation:
         elif self.live is None or not self._authenticated:
             self._malformed("a dispatch before READY", message)
         else:
-            live, sequence = self.live, payloads.sequence_of(envelope)
-            if sequence is not None:
-                self._note_gap(live, sequence)
-                live.settlement.receive(sequence)
-            live.busy = True
-            self._count["dispatches"] += 1
-            self._emit(self._dispatch(kind, envelope, sequence, live))
-            if self.phase is Phase.AUTH:
-                self._replayed += 1
+            dispatch = self._dispatch(kind, envelope, self.live)
+            replaying = self.phase is Phase.AUTH
+            if self.live.admit(dispatch, now, replaying=replaying):
+                self._count["dispatches"] += 1
+                self._replayed += replaying
+                self._emit(dispatch)
+            else:
+                self._count["repetitions"] += 1
+            if replaying:
                 self._await_ready(now)
 
     def _on_ready(self, envelope: dict[str, Any], message: str | bytes, now: float) -> None:
@@ -354,23 +357,21 @@ class Conversation:
             self._leave(Ending(Verdict.IDENTIFY, self.phase, failure=failure), "READY named no session")
             return
         session_id, user_id, username = ready
-        live = self.live = LiveSession(session_id, User(user_id, username), since=now)
-        self._session_is_live(live, envelope)
-        self._emit(Ready(self._shard, live.id, live.user, self._own_dispatch("READY", envelope, live)))
+        user = User(user_id, username)
+        live = self.live = LiveSession(session_id, user, since=now, policy=self._policy, recall=self._recall)
+        dispatch = self._session_is_live(live, "READY", envelope)
+        self._emit(Ready(self._shard, live.id, live.user, dispatch))
 
     def _on_resumed(self, envelope: dict[str, Any], message: str | bytes, now: float) -> None:
         live = self.live
         if self.phase is not Phase.AUTH or not self._authenticated or live is None:
             self._malformed("RESUMED without a Resume", message)
             return
-        sequence = payloads.sequence_of(envelope)
-        if sequence is not None:
-            self._note_gap(live, sequence)
-        self._session_is_live(live, envelope)
-        dispatch = self._own_dispatch("RESUMED", envelope, live)
+        dispatch = self._session_is_live(live, "RESUMED", envelope)
         restored, live.restored = live.restored, False
         live.busy = False
-        self._emit(Resumed(self._shard, live.id, live.user, dispatch, self._replayed, self._missing, restored))
+        missing = live.settlement.missing()
+        self._emit(Resumed(self._shard, live.id, live.user, dispatch, self._replayed, missing, restored))
 
     def _on_invalid_session(self, resumable: bool, now: float) -> None:
         if self._session_refused:
@@ -432,7 +433,10 @@ class Conversation:
             self._timers.set(Timer.READY, now + self._policy.ready_timeout)
 
     def _send_heartbeat(self, now: float) -> None:
-        settled = self.live.settlement.settled if self.live else 0
+        live, settled = self.live, 0
+        if live is not None:
+            settled = live.settlement.settled
+            self._tell_lagging(live, now)
         self._count["heartbeats"] += 1
         self._link.send_text(payloads.heartbeat(settled or None))
         self.heartbeat.sent(now)
@@ -497,33 +501,36 @@ class Conversation:
 
     # -- steps: the session ---------------------------------------------------------------------------------------
 
-    def _session_is_live(self, live: LiveSession, envelope: dict[str, Any]) -> None:
+    def _session_is_live(self, live: LiveSession, kind: str, envelope: dict[str, Any]) -> Dispatch:
+        """READY or RESUMED came; returns it as a dispatch, which settles itself."""
         self.phase = Phase.READY
         self._timers.stop(Timer.READY)
-        sequence = payloads.sequence_of(envelope)
-        if sequence is not None:
-            live.settlement.receive_settled(sequence)
+        dispatch = self._dispatch(kind, envelope, live)
+        if dispatch.sequence is not None:
+            live.settlement.pass_over(dispatch.sequence)
+        return dispatch
 
-    def _note_gap(self, live: LiveSession, sequence: int) -> None:
-        if self.phase is Phase.AUTH:
-            self._missing += max(0, sequence - live.settlement.received - 1)
-
-    def _dispatch(self, kind: str, envelope: dict[str, Any], sequence: int | None, live: LiveSession) -> Dispatch:
+    def _dispatch(self, kind: str, envelope: dict[str, Any], live: LiveSession) -> Dispatch:
         id = envelope.get("id")
-        redelivered = live.restored and self.phase is Phase.AUTH
         return Dispatch(
             kind,
             envelope.get("d"),
             id if type(id) is str else None,
-            sequence,
+            payloads.sequence_of(envelope),
             self._shard,
-            redelivered,
+            live.restored and self.phase is Phase.AUTH,
             envelope,
             live.id,
         )
 
-    def _own_dispatch(self, kind: str, envelope: dict[str, Any], live: LiveSession) -> Dispatch:
-        return self._dispatch(kind, envelope, payloads.sequence_of(envelope), live)
+    def _tell_lagging(self, live: LiveSession, now: float) -> None:
+        """Told when it begins, and again whenever more was given up."""
+        settlement = live.settlement
+        oldest = settlement.oldest(now)
+        lags = oldest is not None and oldest > self._policy.settlement_lag
+        if settlement.given_up > live.given_up_told or (lags and not live.lag_told):
+            self._emit(SettlementLagging(self._shard, settlement.unsettled, oldest or 0.0, settlement.given_up))
+        live.given_up_told, live.lag_told = settlement.given_up, lags
 
     # -- steps: the end -------------------------------------------------------------------------------------------
 

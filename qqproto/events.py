@@ -153,6 +153,25 @@ class ConfigurationError:
 
 
 @dataclass(slots=True)
+class SettlementLagging:
+    """The application does not finish what it was given: ``unsettled`` dispatches are open, the ``oldest`` for so many
+    seconds, and ``given_up`` were given up since the session began. What a next process resumes from stands still."""
+
+    shard: int
+    unsettled: int
+    oldest: float
+    given_up: int
+
+
+@dataclass(slots=True)
+class SessionRefused:
+    """A saved session was not resumed, and why; a new one is started. What came for the old one meanwhile is lost."""
+
+    shard: int
+    reason: str
+
+
+@dataclass(slots=True)
 class Stopped:
     """The shard has ended; exactly once, and last. ``retryable``: a restart may help without anything being changed."""
 
@@ -176,6 +195,8 @@ Event: TypeAlias = (
     | IdentifyBudgetLow
     | ConflictSuspected
     | ConfigurationError
+    | SettlementLagging
+    | SessionRefused
     | Stopped
 )
 """Everything a shard tells the application. Works with ``isinstance``."""

@@ -18,6 +18,8 @@ from qqproto.events import (
     Online,
     Ready,
     Resumed,
+    SessionRefused,
+    SettlementLagging,
     Stopped,
 )
 from qqproto.protocol.close_codes import StopReason
@@ -111,6 +113,11 @@ class Narrator:
                 return _line(_ERROR, event, hint)
             case ConfigurationError(hint=hint, code=code):
                 return _line(_ERROR, event, f"{hint}; tried again every few minutes", qq_code=code)
+            case SettlementLagging(unsettled=unsettled, oldest=oldest, given_up=given_up):
+                text = f"{unsettled} dispatches are not settled, the oldest for {oldest:.0f} s; {given_up} given up"
+                return _line(_WARNING, event, text, qq_unsettled=unsettled, qq_given_up=given_up)
+            case SessionRefused(reason=reason):
+                return _line(_WARNING, event, f"the saved session is not resumed: {reason}")
             case Stopped(reason=reason, hint=hint, code=code):  # pragma: no branch - the union is closed
                 level = _INFO if reason is StopReason.CLOSED else _ERROR
                 return _line(level, event, f"stopped: {hint}", qq_reason=reason.value, qq_code=code)

@@ -109,6 +109,18 @@ class Policy:
     """Fragments of one message: an empty one costs its sender two bytes and us a hundred microseconds."""
     max_control_frames: int = 64
     """Pings and pongs in one read, for the same reason."""
+    max_unsettled: int = 10_000
+    """Dispatches that may be open at once; beyond it the oldest is given up, which is told."""
+    settlement_lag: float = 600.0
+    """An open dispatch older than this is told: some path of the application forgets to settle."""
+    max_missing: int = 1000
+    """Sequences that were jumped over and are remembered, in case they come late."""
+    remember_seen: int = 4096
+    """Dispatches remembered within the process, to know a repetition ..."""
+    remember_done: int = 1000
+    """... and those that are settled, which are saved with the session; hermes keeps as many."""
+    remember_for: float = 3600.0
+    """How long either is remembered; repetitions have been seen seven minutes late (hermes#119848)."""
     max_http_body: int = 1 << 20
     """Bytes of an HTTP reply; the real ones have a few hundred."""
     max_unsent: int = 64 << 10

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from qqproto.config import ShardConfig
-from qqproto.settlement import Settlement
+
+_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +24,8 @@ class Session:
     """A session on the gateway; small and secret-free, so that it may be saved.
 
     ``received`` is the highest sequence that came, ``settled`` the highest up to which the application has finished
-    with everything. It belongs to one bot, one shard layout and one set of intents, and is refused for another.
+    with everything, ``ahead`` what it has finished with above that, and ``done`` the names of the last events that it
+    has finished with. It belongs to one bot, one shard layout and one set of intents, and is refused for another.
     """
 
     id: str
@@ -31,40 +35,80 @@ class Session:
     received: int
     settled: int
     user: User
+    ahead: tuple[int, ...] = ()
+    done: tuple[str, ...] = ()
 
-    def fits(self, config: ShardConfig) -> bool:
-        """Whether it was made for this bot, this shard layout and these intents."""
-        return (self.app_id, self.shard, self.intents) == (config.app_id, config.shard, config.intents)
+    def unfit_for(self, config: ShardConfig) -> str | None:
+        """Why it cannot be resumed with ``config``, None if it can."""
+        if self.app_id != config.app_id:
+            return f"it is bot {self.app_id}'s, not bot {config.app_id}'s"
+        if self.shard != config.shard:
+            return f"it is of shard {self.shard}, not of {config.shard}"
+        if self.intents != config.intents:
+            return f"it was made with intents {self.intents}, not with {config.intents}"
+        return None
 
-
-class LiveSession:
-    """A session in use: it outlives the sockets that it lives on, and its sequences move.
-
-    ``restored``: it was another process's. ``since``: when Identify began it, on the host's clock. ``busy``: a dispatch
-    has come since its last READY or RESUMED.
-    """
-
-    __slots__ = ("busy", "id", "restored", "settlement", "since", "user")
-
-    def __init__(self, id: str, user: User, *, since: float) -> None:
-        self.id = id
-        self.user = user
-        self.since = since
-        self.settlement = Settlement()
-        self.restored = False
-        self.busy = False
+    def to_bytes(self) -> bytes:
+        """The session as UTF-8 JSON, with a version, for :meth:`from_bytes`."""
+        return json.dumps({"version": _VERSION, **asdict(self)}, ensure_ascii=False, separators=(",", ":")).encode()
 
     @classmethod
-    def restore(cls, session: Session, *, since: float) -> LiveSession:
-        """Go on with a saved session, from what was settled: the rest is to come again."""
-        live = cls(session.id, session.user, since=since)
-        live.settlement.receive_settled(session.settled)
-        live.restored = True
-        return live
+    def from_bytes(cls, data: bytes) -> Session:
+        """What :meth:`to_bytes` gave. Raises ValueError that says what is wrong with it otherwise.
 
-    def value(self, config: ShardConfig) -> Session:
-        """What may be saved of it now."""
-        settlement = self.settlement
-        return Session(
-            self.id, config.app_id, config.shard, config.intents, settlement.received, settlement.settled, self.user
+        >>> Session.from_bytes(b"{")
+        Traceback (most recent call last):
+        ValueError: a saved session that is no JSON object
+        """
+        try:
+            fields = json.loads(data)
+        except (ValueError, RecursionError):
+            fields = None
+        if not isinstance(fields, dict):
+            raise ValueError("a saved session that is no JSON object")
+        if fields.pop("version", None) != _VERSION:
+            raise ValueError(f"a saved session of another version than {_VERSION}")
+        return cls(
+            id=_text(fields, "id"),
+            app_id=_text(fields, "app_id"),
+            shard=_pair(fields.get("shard")),
+            intents=_number(fields, "intents"),
+            received=_number(fields, "received"),
+            settled=_number(fields, "settled"),
+            user=_user(fields.get("user")),
+            ahead=tuple(_items(fields, "ahead", int)),
+            done=tuple(_items(fields, "done", str)),
         )
+
+
+def _text(fields: dict[str, Any], name: str) -> str:
+    value = fields.get(name)
+    if not isinstance(value, str):
+        raise ValueError(f"a saved session whose {name} is no text")
+    return value
+
+
+def _number(fields: dict[str, Any], name: str) -> int:
+    value = fields.get(name)
+    if type(value) is not int or value < 0:
+        raise ValueError(f"a saved session whose {name} is no number")
+    return value
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    if isinstance(value, list) and len(value) == 2 and all(type(part) is int for part in value):
+        return value[0], value[1]
+    raise ValueError("a saved session whose shard is no pair of numbers")
+
+
+def _user(value: Any) -> User:
+    if isinstance(value, dict) and isinstance(value.get("id"), str) and isinstance(value.get("username"), str):
+        return User(value["id"], value["username"])
+    raise ValueError("a saved session without its user")
+
+
+def _items(fields: dict[str, Any], name: str, kind: type[Any]) -> list[Any]:
+    value = fields.get(name)
+    if not isinstance(value, list) or not all(type(item) is kind for item in value):
+        raise ValueError(f"a saved session whose {name} is no list of the right things")
+    return value

@@ -24,16 +24,18 @@ from qqproto.events import (
     Online,
     Ready,
     Resumed,
+    SessionRefused,
     Stopped,
 )
 from qqproto.failures import Failure, FailureKind
+from qqproto.live_session import LiveSession, Recall
 from qqproto.outbox import Outbox, Output
 from qqproto.pacing import IdentifySlot
 from qqproto.policy import Policy
 from qqproto.protocol.close_codes import Phase, StopReason, Verdict
 from qqproto.protocol.rest import GatewayInfo, usable_gateway_url
 from qqproto.recovery import Plan, Recovery, Stop
-from qqproto.session import LiveSession, Session
+from qqproto.session import Session
 from qqproto.status import Status
 from qqproto.timers import LagWatch, Timers
 
@@ -99,8 +101,9 @@ class Shard:
         self._configuration_error: ConfigurationError | None = None
         self._reading_paused = False
         self._live: LiveSession | None = None
-        if session is not None and session.fits(config) and session_age <= policy.saved_session_life:
-            self._live = LiveSession.restore(session, since=-session_age)  # start() adds its ``now``
+        self._recall = Recall(policy)
+        self._saved = session
+        self._saved_age = session_age
         self.stopped: Stopped | None = None
 
     # -- facts ----------------------------------------------------------------------------------------------------
@@ -113,6 +116,8 @@ class Shard:
     @property
     def session(self) -> Session | None:
         """The session as it stands, to be saved; None without one."""
+        if self._phase is Phase.IDLE:
+            return self._saved
         return self._live.value(self._config) if self._live else None
 
     @property
@@ -144,6 +149,7 @@ class Shard:
             stopped=self.stopped,
             budget=self._info,
             unsettled=live.settlement.unsettled if live else 0,
+            oldest_unsettled=live.settlement.oldest(now) if live else None,
             last_rotation=_age(self._last_rotation, now),
             counters=dict(self._outbox.counters),
         )
@@ -154,8 +160,7 @@ class Shard:
         """Begin; starting is the same road as reconnecting. Then drain :meth:`next_output`."""
         if self._phase is not Phase.IDLE:
             raise LocalProtocolError("start() was called before, or the shard has ended")
-        if self._live is not None:
-            self._live.since += now
+        self._restore(now)
         self._timers.set(Timer.GRACE, now + self._policy.offline_grace)
         self._begin(now)
 
@@ -294,8 +299,8 @@ class Shard:
         ignored.
         """
         live = self._live
-        if live is not None and dispatch.session_id == live.id and dispatch.sequence is not None:
-            live.settlement.settle(dispatch.sequence)
+        if live is not None:
+            live.settle(dispatch)
 
     def close(self, now: float, *, keep_session: bool = False) -> None:
         """Say goodbye, from any state, any number of times. What was not handed out is withdrawn.
@@ -346,6 +351,23 @@ class Shard:
             due = beat
         # Late is late, whichever of the two it was that should have been called.
         return _conversation(self._link).watch.shown(due)
+
+    # -- steps: the saved session ---------------------------------------------------------------------------------
+
+    def _restore(self, now: float) -> None:
+        """Go on with the saved session, or say why not."""
+        session, age = self._saved, self._saved_age
+        if session is None:
+            return
+        refusal = session.unfit_for(self._config)
+        if age < 0:
+            refusal = f"it was saved {-age:.0f} s in the future: the clock was set back, or is wrong"
+        elif age > self._policy.saved_session_life:
+            refusal = f"it is {age:.0f} s old, and after {self._policy.saved_session_life:.0f} s it is not resumed"
+        if refusal is not None:
+            self._emit(SessionRefused(self._index, refusal))
+        else:
+            self._live = LiveSession.restore(session, since=now - age, policy=self._policy, recall=self._recall)
 
     # -- steps: on the way to a connection ------------------------------------------------------------------------
 
@@ -412,13 +434,14 @@ class Shard:
     def _make_connection(self, url: str, id: int) -> QQGatewayConnection:
         return QQGatewayConnection(
             self._config, url, self._token, random=self._random, session=self._live, policy=self._policy,
-            loads=self._loads, outbox=self._outbox, id=id,
+            loads=self._loads, outbox=self._outbox, id=id, recall=self._recall,
         )  # fmt: skip
 
     def _make_conversation(self, id: int) -> Conversation:
         return Conversation(
             self._config, self._token, random=self._random, session=self._live, policy=self._policy,
             loads=self._loads, outbox=self._outbox, link=TextLink(id, self._outbox, self._policy.leave_code),
+            recall=self._recall,
         )  # fmt: skip
 
     def _heed_slot(

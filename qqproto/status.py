@@ -41,5 +41,6 @@ class Status:
     stopped: Stopped | None
     budget: GatewayInfo | None
     unsettled: int
+    oldest_unsettled: float | None
     last_rotation: float | None
     counters: Mapping[str, int]

@@ -23,6 +23,7 @@ from qqproto import (
     ReserveIdentify,
     Resumed,
     SendText,
+    SettlementLagging,
     ShardConfig,
     User,
     Verdict,
@@ -163,6 +164,83 @@ def test_sequences_that_the_replay_left_out_are_counted() -> None:
     talk = Talk(SESSION)
     talk.say(hello(), dispatch(45), resumed(48))
     assert talk.only(Resumed).missing == 3 + 2
+
+
+def test_row_21_a_replay_that_repeats_is_handed_out_once() -> None:
+    talk = Talk()
+    talk.up()
+    talk.say(dispatch(2), dispatch(3), dispatch(3), dispatch(2))
+    assert [event.sequence for event in talk.take(Dispatch)] == [2, 3]
+    assert talk.machine.session is not None
+    assert talk.machine.session.received == 3
+    talk.say(dispatch(4))
+    assert [event.sequence for event in talk.take(Dispatch)] == [4]
+
+
+def test_row_21_an_old_event_under_a_new_number_is_no_new_event() -> None:
+    talk = Talk(SESSION)
+    talk.say(hello(), dispatch(42))
+    again = json.loads(dispatch(42))
+    again["s"] = 43
+    talk.say(json.dumps(again), dispatch(44), resumed(45))
+    assert [event.sequence for event in talk.take(Dispatch)] == [42, 44]
+    assert talk.only(Resumed).replayed == 2
+
+
+def test_two_updates_of_one_channel_are_two_events() -> None:
+    talk = Talk()
+    talk.up()
+    for number in (5, 9):
+        talk.say(message(0, s=number, t="CHANNEL_UPDATE", d={"id": "7"}, id=f"CHANNEL_UPDATE:{number}"))
+    assert [event.sequence for event in talk.take(Dispatch)] == [5, 9]
+
+
+def test_one_that_fills_a_gap_late_is_handed_out() -> None:
+    talk = Talk()
+    talk.up()
+    talk.say(dispatch(2), dispatch(5), dispatch(3))
+    assert [event.sequence for event in talk.take(Dispatch)] == [2, 5, 3]
+
+
+def test_a_gap_that_is_still_open_at_resumed_is_told_once() -> None:
+    talk = Talk()
+    talk.up()
+    talk.say(dispatch(5))
+    talk = Talk(talk.machine.session)
+    talk.say(hello(), dispatch(8), resumed(9))
+    assert talk.only(Resumed).missing == 2
+
+
+def test_an_application_that_does_not_settle_is_told_once() -> None:
+    talk = Talk(config=ShardConfig("11111111", 1 << 25, settle="manual"))
+    talk.up()
+    talk.say(dispatch(2), dispatch(3))
+    for _ in range(80):
+        talk.run(10.0)
+        talk.say(ACK)
+    event = talk.only(SettlementLagging)
+    assert (event.unsettled, event.given_up) == (2, 0)
+    assert 600.0 < event.oldest < 650.0
+    for kept in talk.take(Dispatch):
+        talk.machine.settle(kept)
+    talk.say(dispatch(4))
+    for _ in range(80):
+        talk.run(10.0)
+        talk.say(ACK)
+    assert talk.only(SettlementLagging).unsettled == 1
+
+
+def test_what_is_given_up_is_told_whenever_it_is_more() -> None:
+    talk = Talk(config=ShardConfig("11111111", 1 << 25, settle="manual"), policy=Policy(max_unsettled=3))
+    talk.up()
+    given_up = []
+    for number in range(2, 8):
+        talk.say(dispatch(number))
+        for _ in range(4):
+            talk.run(10.0)
+            talk.say(ACK)
+        given_up += [event.given_up for event in talk.take(SettlementLagging)]
+    assert given_up == [1, 2, 3]
 
 
 def test_a_server_that_answers_a_resume_with_ready_has_begun_a_new_session() -> None:

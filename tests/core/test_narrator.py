@@ -14,6 +14,8 @@ from qqproto import (
     Narrator,
     Offline,
     Online,
+    SessionRefused,
+    SettlementLagging,
     Stopped,
     StopReason,
 )
@@ -173,6 +175,8 @@ def test_the_rest_is_a_line_each() -> None:
         (IdentifyBudgetLow(0, 3, 1000, 60.0), logging.WARNING, "3 of 1000"),
         (ConflictSuspected(0, "two of us"), logging.ERROR, "two of us"),
         (ConfigurationError(0, "not allowed", None, None), logging.ERROR, "not allowed"),
+        (SettlementLagging(0, 7, 700.0, 1), logging.WARNING, "7 dispatches are not settled, the oldest for 700 s"),
+        (SessionRefused(0, "too old"), logging.WARNING, "too old"),
     ):
         line = narrator.line(event, 0.0)
         assert line is not None

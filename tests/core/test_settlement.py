@@ -8,76 +8,143 @@ from hypothesis import strategies as st
 from qqproto.settlement import Settlement
 
 
-def received(*sequences: int) -> Settlement:
-    settlement = Settlement()
+def settlement_of(*sequences: int, max_open: int = 10_000, max_missing: int = 1000) -> Settlement:
+    settlement = Settlement(max_open=max_open, max_missing=max_missing)
     for sequence in sequences:
-        settlement.receive(sequence)
+        settlement.receive(sequence, float(sequence))
     return settlement
 
 
+def settle(settlement: Settlement, *sequences: int) -> None:
+    for sequence in sequences:
+        settlement.settle(sequence)
+
+
 def test_nothing_came_and_nothing_is_settled() -> None:
-    settlement = Settlement()
-    assert (settlement.received, settlement.settled, settlement.unsettled) == (0, 0, 0)
+    settlement = settlement_of()
+    assert (settlement.received, settlement.settled, settlement.unsettled, settlement.ahead) == (0, 0, 0, ())
+    assert settlement.oldest(100.0) is None
 
 
 def test_what_is_settled_stands_just_below_the_oldest_that_is_not() -> None:
-    settlement = received(1, 2, 3, 4, 5)
-    for sequence in (1, 2, 4):
-        settlement.settle(sequence)
-    assert (settlement.received, settlement.settled, settlement.unsettled) == (5, 2, 2)
-    settlement.settle(3)
-    assert (settlement.settled, settlement.unsettled) == (4, 1)
-    settlement.settle(5)
+    settlement = settlement_of(1, 2, 3, 4, 5)
+    settle(settlement, 1, 2, 4)
+    assert (settlement.received, settlement.settled, settlement.unsettled, settlement.ahead) == (5, 2, 2, (4,))
+    assert settlement.oldest(10.0) == 7.0
+    settle(settlement, 3)
+    assert (settlement.settled, settlement.unsettled, settlement.ahead) == (4, 1, ())
+    settle(settlement, 5)
     assert (settlement.settled, settlement.unsettled) == (5, 0)
 
 
-def test_ready_and_resumed_settle_themselves() -> None:
-    settlement = Settlement()
-    settlement.receive_settled(1)
+def test_ready_resumed_and_repetitions_have_nothing_to_settle() -> None:
+    settlement = settlement_of()
+    settlement.pass_over(1)
     assert (settlement.received, settlement.settled) == (1, 1)
-    settlement.receive(2)
-    settlement.receive_settled(3)
+    settlement.receive(2, 0.0)
+    settlement.pass_over(3)
+    assert (settlement.received, settlement.settled) == (3, 1)
+    settlement.pass_over(2)
     assert (settlement.received, settlement.settled) == (3, 1)
 
 
-def test_a_resumed_with_an_old_sequence_takes_nothing_back() -> None:
-    settlement = received(7)
-    settlement.receive_settled(3)
-    assert settlement.received == 7
-
-
-def test_a_gap_is_not_waited_for() -> None:
-    settlement = received(1, 5)
-    settlement.settle(1)
+def test_a_gap_is_not_waited_for_and_told_once() -> None:
+    settlement = settlement_of(1, 5)
+    settle(settlement, 1)
     assert settlement.settled == 4
-    settlement.settle(5)
-    assert settlement.settled == 5
+    assert settlement.missing() == 3
+    assert settlement.missing() == 0
+    settlement.receive(8, 0.0)
+    assert settlement.missing() == 2
 
 
-def test_one_that_comes_late_is_not_passed_over() -> None:
-    settlement = received(5, 3)
-    assert (settlement.received, settlement.settled) == (5, 2)
-    settlement.settle(5)
+def test_one_that_comes_late_is_no_repetition_and_not_passed_over() -> None:
+    settlement = settlement_of(1, 5)
+    settle(settlement, 1)
+    assert not settlement.came_before(3)
+    settlement.receive(3, 6.0)
+    assert settlement.came_before(3)
+    assert (settlement.received, settlement.settled, settlement.unsettled) == (5, 2, 2)
+    assert settlement.missing() == 2
+    settle(settlement, 5)
     assert settlement.settled == 2, "3 would be lost if the next process asked for what comes after 5"
-    settlement.settle(3)
+    assert settlement.oldest(10.0) == 4.0
+    settle(settlement, 3)
     assert settlement.settled == 5
+    assert settlement.oldest(10.0) is None
+
+
+def test_a_repetition_that_fills_a_gap_closes_it() -> None:
+    settlement = settlement_of(1, 3)
+    settlement.pass_over(2)
+    assert settlement.missing() == 0
+    assert settlement.came_before(2)
+
+
+def test_what_came_is_a_repetition_when_it_comes_again() -> None:
+    settlement = settlement_of(1, 2)
+    assert settlement.came_before(1)
+    assert settlement.came_before(2)
+    assert not settlement.came_before(3)
+
+
+def test_only_so_many_missing_ones_are_remembered() -> None:
+    settlement = settlement_of(1, 1_000_000, max_missing=10)
+    assert settlement.missing() == 10
+    assert settlement.came_before(5), "too long ago to tell it from a repetition"
+    assert not settlement.came_before(999_999)
+    settlement.receive(1_000_006, 0.0)
+    assert settlement.came_before(999_990)
+    assert not settlement.came_before(999_995)
 
 
 def test_settling_twice_or_what_never_came_does_nothing() -> None:
-    settlement = received(1, 2)
-    for sequence in (1, 1, 99):
-        settlement.settle(sequence)
-    assert (settlement.received, settlement.settled, settlement.unsettled) == (2, 1, 1)
+    settlement = settlement_of(1, 2, 3)
+    settle(settlement, 1, 1, 99, 3, 3)
+    assert (settlement.received, settlement.settled, settlement.unsettled) == (3, 1, 1)
+    settle(settlement, 2, 2)
+    assert (settlement.settled, settlement.unsettled, settlement.ahead) == (3, 0, ())
+
+
+def test_the_oldest_is_given_up_beyond_the_limit() -> None:
+    settlement = settlement_of(1, 2, 3, max_open=2)
+    assert (settlement.given_up, settlement.settled, settlement.unsettled) == (1, 1, 2)
+    settle(settlement, 2)
+    settlement.receive(4, 4.0)
+    assert settlement.given_up == 1
+
+
+def test_a_late_one_may_be_the_oldest_that_is_given_up() -> None:
+    settlement = settlement_of(1, 4, max_open=3)
+    settlement.receive(2, 5.0)
+    settle(settlement, 1)
+    settlement.receive(5, 5.0)
+    assert (settlement.given_up, settlement.settled) == (0, 1)
+    settlement.receive(6, 5.0)
+    assert (settlement.given_up, settlement.settled, settlement.unsettled) == (1, 3, 3)
+
+
+def test_a_restored_one_goes_on_from_what_was_settled() -> None:
+    settlement = settlement_of()
+    settlement.restore(10, (10, 12, 14))
+    assert (settlement.received, settlement.settled, settlement.ahead) == (10, 10, (12, 14))
+    assert settlement.came_before(12)
+    settlement.receive(11, 0.0)
+    settlement.pass_over(12)
+    assert settlement.came_before(12)
+    settlement.receive(15, 0.0)
+    assert settlement.missing() == 1, "13 is missing; 14 was settled before"
+    settle(settlement, 11, 15)
+    assert settlement.settled == 15
 
 
 def test_handlers_in_other_threads_may_settle() -> None:
-    settlement = received(*range(1, 4001))
+    settlement = settlement_of(*range(1, 4001))
 
-    def settle(part: range) -> None:
-        for sequence in part:
-            settlement.settle(sequence)
+    def settle_all(part: range) -> None:
+        settle(settlement, *part)
 
-    threads = [Thread(target=settle, args=(part,)) for part in (range(1, 2001), range(2001, 4001))]
+    threads = [Thread(target=settle_all, args=(part,)) for part in (range(1, 2001), range(2001, 4001))]
     for thread in threads:
         thread.start()
     watermarks = []
@@ -89,25 +156,34 @@ def test_handlers_in_other_threads_may_settle() -> None:
     assert (settlement.settled, settlement.unsettled) == (4000, 0)
 
 
-STEP = st.tuples(st.sampled_from(["receive", "settle", "receive_settled"]), st.integers(1, 12))
+STEP = st.tuples(st.sampled_from(["come", "settle", "pass over"]), st.integers(1, 30))
 
 
-@given(st.lists(STEP, max_size=40))
-def test_the_watermark_is_never_above_something_unsettled(steps: list[tuple[str, int]]) -> None:
-    settlement = Settlement()
-    unsettled: set[int] = set()
+@given(st.lists(STEP, max_size=80))
+def test_it_agrees_with_a_plain_account_of_the_same(steps: list[tuple[str, int]]) -> None:
+    """The model keeps every number; the machine may not differ from it in what it says."""
+    settlement = settlement_of()
+    open_: set[int] = set()
+    came: set[int] = set()
     highest = 0
     for step, sequence in steps:
-        if step == "receive":
-            settlement.receive(sequence)
-            unsettled.add(sequence)
-            highest = max(highest, sequence)
-        elif step == "settle":
+        if step == "settle":
             settlement.settle(sequence)
-            unsettled.discard(sequence)
-        else:
-            settlement.receive_settled(sequence)
+            open_.discard(sequence)
+        elif step == "pass over":
+            settlement.pass_over(sequence)
+            came.add(sequence)
             highest = max(highest, sequence)
-        assert settlement.received == highest
-        assert settlement.unsettled == len(unsettled)
-        assert settlement.settled == min(unsettled, default=highest + 1) - 1
+        else:
+            assert settlement.came_before(sequence) == (sequence in came)
+            if sequence not in came:
+                settlement.receive(sequence, 0.0)
+                came.add(sequence)
+                open_.add(sequence)
+                highest = max(highest, sequence)
+        watermark = min(open_, default=highest + 1) - 1
+        assert (settlement.received, settlement.settled, settlement.unsettled) == (highest, watermark, len(open_))
+        settled_ahead = set(settlement.ahead)
+        assert settled_ahead <= came
+        assert not settled_ahead & open_
+    assert settlement.missing() == len(set(range(1, highest)) - came)

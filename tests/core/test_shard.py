@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -34,6 +35,7 @@ from qqproto import (
     Resumed,
     SendData,
     Session,
+    SessionRefused,
     Shard,
     ShardConfig,
     Stopped,
@@ -624,44 +626,41 @@ def test_online_comes_before_the_first_replayed_dispatch() -> None:
 
 
 @pytest.mark.parametrize(
-    ("session", "age"),
+    ("session", "age", "why"),
     [
-        (replace(SESSION, app_id="2"), 0.0),
-        (replace(SESSION, shard=(1, 2)), 0.0),
-        (replace(SESSION, intents=1), 0.0),
-        (SESSION, 3601.0),
+        (replace(SESSION, app_id="2"), 0.0, "bot 2's"),
+        (replace(SESSION, shard=(1, 2)), 0.0, "of shard (1, 2)"),
+        (replace(SESSION, intents=1), 0.0, "with intents 1,"),
+        (SESSION, 3601.0, "3601 s old"),
+        (SESSION, -5.0, "5 s in the future"),
     ],
 )
-def test_a_session_that_is_foreign_or_old_is_not_resumed(session: Session, age: float) -> None:
+def test_a_session_that_is_foreign_or_old_or_of_tomorrow_is_refused_with_a_reason(
+    session: Session, age: float, why: str
+) -> None:
     host = Host(session, session_age=age)
+    assert why in host.only(SessionRefused).reason
     assert host.shard.session is None
     host.say(hello())
     assert [frame["op"] for frame in host.sent()] == [2]
 
 
-@pytest.mark.parametrize(("away", "opcode"), [(3500.0, 6), (3700.0, 2)])
-def test_a_session_is_resumed_after_an_outage_of_up_to_an_hour(away: float, opcode: int) -> None:
+def test_before_the_start_the_saved_session_is_as_it_was_saved() -> None:
+    assert Host(SESSION, start=False).shard.session == SESSION
+
+
+def test_what_was_handed_out_is_not_handed_out_again_by_a_new_session_of_this_process() -> None:
     host = Host()
     host.up()
-    host.dial = Failure(FailureKind.DNS)
-    host.lose(Failure(FailureKind.RESET))
-    host.run(away)
-    host.dial = None
-    host.redial(60.0)
-    host.say(hello())
-    assert [frame["op"] for frame in host.sent()] == [opcode]
-
-
-def test_a_saved_session_grows_too_old_while_the_network_is_down() -> None:
-    host = Host(SESSION, session_age=3000.0, start=False)
-    host.dial = Failure(FailureKind.DNS)
-    host.shard.start(host.now)
-    host.drain()
-    host.run(700.0)
-    host.dial = None
-    host.redial(60.0)
-    host.say(hello())
-    assert [frame["op"] for frame in host.sent()] == [2]
+    host.say(dispatch(2))
+    assert host.dispatches() == [2]
+    host.server_closes(4006)
+    host.redial(1.0)
+    host.say(hello(), ready("S-2"))
+    again = json.loads(dispatch(2))
+    again["s"] = 7
+    host.say(json.dumps(again), dispatch(8))
+    assert host.dispatches() == [8]
 
 
 def test_row_23_a_silent_session_of_a_day_is_renewed_at_a_rotation() -> None:
@@ -695,7 +694,8 @@ def test_settling_by_hand_moves_the_saved_session() -> None:
     session = host.shard.session
     assert session is not None
     assert (session.received, session.settled) == (3, 1)
-    assert host.shard.status(host.now).unsettled == 2
+    status = host.shard.status(host.now + 3.0)
+    assert (status.unsettled, status.oldest_unsettled) == (2, 3.0)
     host.shard.settle(second)
     host.shard.settle(first)
     host.shard.settle(Dispatch("X", {}, sequence=99, session_id="foreign"))

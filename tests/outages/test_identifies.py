@@ -7,9 +7,9 @@ import math
 import pytest
 
 from qqproto import Disconnected, Dispatch, Framing, IdentifyBudgetLow, Shard, Stopped, shard
+from qqproto.live_session import LiveSession
 from qqproto.pacing import IdentifyPacer
 from qqproto.recovery import Recovery
-from qqproto.session import LiveSession
 from qqproto.testing import FakeBot, FakeConversation, FakePlatform, Refusal, World
 from tests.outages.bugs import never_armed, replaced, together, without
 from tests.outages.catalogue import Bug, outage

@@ -26,6 +26,8 @@ from qqproto import (
     Phase,
     Ready,
     Resumed,
+    SessionRefused,
+    SettlementLagging,
     Stopped,
     StopReason,
     User,
@@ -73,6 +75,8 @@ EVENTS: list[tuple[Event, str | None]] = [
     (Offline(0, LOST), "offline: away for longer than the grace; still trying"),
     (Malformed(0, "no JSON", "<html>\n"), "malformed: no JSON: <html>"),
     (LoopLag(0, 6.04), "this process was held up for 6.0 s"),
+    (SettlementLagging(0, 7, 700.4, 1), "7 dispatches are not settled, the oldest for 700 s"),
+    (SessionRefused(0, "it is 4000 s old"), "the saved session is not resumed: it is 4000 s old"),
     (IdentifyBudgetLow(0, 10, 1000, 7200.0), "identify budget low: 10 of 1000 left, refilled in 2.0 h"),
     (ConflictSuspected(0, "stop one"), "conflict: stop one"),
     (

@@ -25,6 +25,8 @@ from qqproto.events import (
     Online,
     Ready,
     Resumed,
+    SessionRefused,
+    SettlementLagging,
     Stopped,
 )
 from qqproto.protocol.close_codes import Phase, Verdict, row_of
@@ -93,6 +95,10 @@ def _describe(event: Event) -> str | None:
             return f"conflict: {event.hint}"
         case ConfigurationError():
             return f"configuration: {event.hint}{_because(event.failure)}; tried again every few minutes"
+        case SettlementLagging():
+            return f"{event.unsettled} dispatches are not settled, the oldest for {event.oldest:.0f} s"
+        case SessionRefused():
+            return f"the saved session is not resumed: {event.reason}"
         case Stopped():
             return f"stopped ({event.reason.value}): {event.hint}{_because(event.failure)}"
 

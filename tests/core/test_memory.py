@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qqproto import Dispatch
+from qqproto.memory import Memory, names_of
+from qqproto.protocol.dispatches import EVENT_NAMING_TYPES
+
+
+@pytest.mark.parametrize(
+    ("type", "data", "id", "names"),
+    [
+        ("CHANNEL_UPDATE", {"id": "7"}, "CHANNEL_UPDATE:1", ("CHANNEL_UPDATE:1",)),
+        ("CHANNEL_UPDATE", {"id": "7"}, None, ()),
+        ("C2C_MESSAGE_CREATE", {"id": "m"}, "e", ("e", "C2C_MESSAGE_CREATE m")),
+        ("C2C_MESSAGE_CREATE", {"id": "m"}, None, ("C2C_MESSAGE_CREATE m",)),
+        ("C2C_MESSAGE_CREATE", {"id": 5}, "e", ("e",)),
+        ("C2C_MESSAGE_CREATE", {"id": ""}, "e", ("e",)),
+        ("C2C_MESSAGE_CREATE", {}, "e", ("e",)),
+        ("C2C_MESSAGE_CREATE", "text", "e", ("e",)),
+        ("INTERACTION_CREATE", {"id": "i"}, None, ("INTERACTION_CREATE i",)),
+    ],
+)
+def test_what_an_event_is_called(type: str, data: Any, id: str | None, names: tuple[str, ...]) -> None:
+    assert names_of(Dispatch(type, data, id)) == names
+
+
+def test_the_same_message_read_along_and_addressed_is_two_events() -> None:
+    addressed = names_of(Dispatch("GROUP_AT_MESSAGE_CREATE", {"id": "m"}, "a"))
+    read_along = names_of(Dispatch("GROUP_MESSAGE_CREATE", {"id": "m"}, "b"))
+    assert not set(addressed) & set(read_along)
+
+
+def test_every_message_type_names_its_event() -> None:
+    assert {name for name in EVENT_NAMING_TYPES if not name.endswith("MESSAGE_CREATE")} == {"INTERACTION_CREATE"}
+    assert len(EVENT_NAMING_TYPES) == 7
+
+
+def test_any_of_its_names_is_enough() -> None:
+    memory = Memory(size=10, life=60.0)
+    memory.remember(("e-1", "m-1"), 0.0)
+    assert memory.knows(("e-1",), 1.0)
+    assert memory.knows(("other", "m-1"), 1.0)
+    assert not memory.knows(("other",), 1.0)
+    assert not memory.knows((), 1.0)
+
+
+def test_it_forgets_with_time() -> None:
+    memory = Memory(size=10, life=60.0)
+    memory.remember(("a",), 0.0)
+    memory.remember(("b",), 30.0)
+    assert memory.knows(("a",), 60.0)
+    assert not memory.knows(("a",), 60.1)
+    assert memory.names(90.0) == ("b",)
+    assert memory.names(90.1) == ()
+
+
+def test_what_comes_again_is_remembered_anew() -> None:
+    memory = Memory(size=10, life=60.0)
+    memory.remember(("a",), 0.0)
+    assert memory.knows(("a",), 50.0)
+    memory.remember(("a",), 50.0)
+    assert memory.knows(("a",), 110.0)
+
+
+@given(st.lists(st.integers(0, 40), max_size=200), st.integers(1, 8))
+def test_it_is_bounded_and_keeps_the_newest(numbers: list[int], size: int) -> None:
+    memory = Memory(size=size, life=1e9)
+    for number in numbers:
+        memory.remember((f"e-{number}", f"m-{number}"), 0.0)
+        if number % 3 == 0:
+            memory.knows((), 0.0)
+    names = memory.names(0.0)
+    assert len(names) <= 2 * size
+    if numbers:
+        assert memory.knows((f"e-{numbers[-1]}",), 0.0)

@@ -73,7 +73,7 @@ def test_ready_makes_the_session() -> None:
     talk.say(ready())
     event = talk.only(Ready)
     assert (event.session_id, event.user) == ("S-1", User("42", "bot"))
-    assert event.dispatch.type == "READY"
+    assert (event.dispatch.type, event.dispatch.sequence) == ("READY", 1)
     assert event.dispatch.envelope["d"]["version"] == 1
     assert talk.machine.phase is Phase.READY
     session = talk.machine.session
@@ -336,6 +336,14 @@ def test_a_dispatch_before_the_session_is_malformed() -> None:
     talk = Talk()
     talk.say(dispatch(1), hello(), dispatch(2))
     assert [event.what for event in talk.take(Malformed)] == ["a dispatch before READY"] * 2
+
+
+def test_a_dispatch_before_the_resume_is_malformed_and_does_not_move_the_session() -> None:
+    talk = Talk(SESSION)
+    talk.say(dispatch(50))
+    assert talk.only(Malformed).what == "a dispatch before READY"
+    talk.say(hello())
+    assert talk.sent()[0]["d"]["seq"] == 41
 
 
 def test_ready_before_the_identify_is_malformed() -> None:

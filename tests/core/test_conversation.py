@@ -481,6 +481,12 @@ def test_an_interval_beyond_two_minutes_is_two_minutes(interval: float) -> None:
     assert [frame["op"] for frame in talk.sent()] == [1]
 
 
+def test_the_shortest_interval_allowed_is_taken_without_a_word() -> None:
+    talk = Talk()
+    talk.say(hello(250))
+    assert talk.take(Malformed) == []
+
+
 def test_hello_without_data_is_told() -> None:
     talk = Talk()
     talk.say(message(10))

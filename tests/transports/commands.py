@@ -127,13 +127,15 @@ def running(*args: str, settings: Mapping[str, str] | None = None) -> contextlib
     return launched(sys.executable, *MODULE, *args, settings=settings)
 
 
-def run(*args: str, settings: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """Run the command line with ``args`` to its end."""
+def run(
+    *args: str, settings: Mapping[str, str] | None = None, timeout: float = 60.0
+) -> subprocess.CompletedProcess[str]:
+    """Run the command line with ``args`` to its end, which has to come within ``timeout`` seconds."""
     return subprocess.run(
         [sys.executable, *MODULE, *args],
         env=environment(settings),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         encoding="utf-8",
-        timeout=60,
+        timeout=timeout,
     )

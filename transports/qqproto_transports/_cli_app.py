@@ -107,7 +107,7 @@ def demo_command(
 ) -> None:
     """Watch a bot come back from outages.
 
-    A local gateway, a bot, messages all the time, and what happens to them; it ends by itself within 40 seconds. Exit
+    A local gateway, a bot, messages all the time, and what silences bots; it ends by itself after about a minute. Exit
     code 0 says that everything went as promised.
     """
     raise typer.Exit(asyncio.run(demo(as_json=as_json)))

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import socket
-import struct
-import sys
 from typing import cast
 
 from qqproto import Abort, CloseConnection, Credentials, Endpoints, HTTPRequest, HTTPResponse, SendData, SendText
 from qqproto.testing import Behaviour, FakeBot, FakePlatform, reply
+from qqproto_transports._break_off import break_off
 from qqproto_transports._http_server import HTTPServerSide
 
 _LINGER = 2.0
@@ -252,10 +250,7 @@ class _Connection(asyncio.Protocol):
 
     def reset(self) -> None:
         """Break the connection off: the client sees a reset."""
-        sock = self._transport.get_extra_info("socket")
-        linger = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-        self._transport.abort()
+        break_off(self._transport)
 
     def abort(self) -> None:
         """End the connection at once."""

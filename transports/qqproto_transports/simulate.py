@@ -68,7 +68,7 @@ def campaign(
 
 
 def replay(seed: int, *, bot: str = "") -> tuple[bool, str]:
-    """Whether every promise was kept, and the story; of a seed that fails, that of the smallest script that still does."""
+    """Whether every promise was kept, and the story; where one was not, of the smallest script that still fails."""
     script, make = script_of(seed), _bot(bot)
     report = simulate(script, make, timeline=True)
     if report.kept:

@@ -11,7 +11,7 @@ CANDIDATES = $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 
 # Tests that need no socket: the coverage of qqproto/ is measured on these alone.
 SANS_IO := $(wildcard tests/core tests/fuzz tests/outages tests/testing)
 
-.PHONY: help demo test test-all lint types bench fuzz mutate docs clean
+.PHONY: help demo test test-all lint types bench fuzz mutate simulate docs clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -23,6 +23,7 @@ demo: $(VENV)/.run ## a bot and a local gateway over real sockets, with outages,
 test: lint types ## lint, types, and every test on one Python
 	$(BIN)/coverage run -m pytest $(SANS_IO)
 	$(BIN)/coverage report
+	$(BIN)/python -m qqproto_transports.simulate --hours 2000
 	$(BIN)/python -m pytest --doctest-modules qqproto transports tests $(SANS_IO:%=--ignore=%)
 
 test-all: lint types ## lint, types, and every test on each installed CPython from 3.10
@@ -47,6 +48,9 @@ mutate: $(VENV)/.mutate ## break the machines in every small way, see the tests 
 	rm -rf mutants
 	$(BIN)/mutmut run --max-children $(or $(JOBS),2)
 	@$(BIN)/python tests/mutation/summary.py mutants
+
+simulate: $(VENV)/.run ## simulated connection-hours in which everything goes wrong (HOURS=10000, SEED=n); SEED=n alone replays it
+	@$(BIN)/python -m qqproto_transports.simulate $(HOURS:%=--hours %) $(SEED:%=--seed %)
 
 docs: $(VENV)/.docs ## the documentation, warnings as errors, into docs/_build
 	$(BIN)/sphinx-build -W --keep-going -n -q docs docs/_build

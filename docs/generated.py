@@ -18,6 +18,7 @@ from qqproto import Event, Failure, FailureKind, Narrator, Phase, Policy, StopRe
 from qqproto.protocol.close_codes import CLOSE_CODES, CloseCode, row_of
 from qqproto.protocol.rest import LONGEST_FOREIGN_WAIT, REST_ERRORS, error_row
 from qqproto.testing import World
+from qqproto.testing.simulation import KINDS
 
 _CLOSED_IN = (Phase.HELLO, Phase.AUTH, Phase.READY)
 """Where a close frame can come."""
@@ -54,6 +55,7 @@ def write(folder: Path) -> None:
         "policy.md": policy(),
         "stop_reasons.md": stop_reasons(found),
         "outage.txt": outage(),
+        "faults.md": faults(),
     }
     folder.mkdir(exist_ok=True)
     for name, text in files.items():
@@ -218,6 +220,15 @@ def outage() -> str:
     world.run()
     assert bot.ended
     return "".join(lines)
+
+
+# -- the simulation -----------------------------------------------------------------------------------------------
+
+
+def faults() -> str:
+    """Every kind of fault that the simulation knows."""
+    rows = [(f"`{name}`", kind.does, "a while" if kind.lasts else "a moment") for name, kind in KINDS.items()]
+    return _table(("kind", "what happens", "for"), rows)
 
 
 # -- small things -------------------------------------------------------------------------------------------------

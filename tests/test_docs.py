@@ -9,6 +9,7 @@ import pytest
 
 import qqproto
 import qqproto.testing
+import qqproto.testing.simulation
 import qqproto_transports.asyncio
 import qqproto_transports.local_gateway
 
@@ -53,6 +54,7 @@ def public_names(module: ModuleType) -> list[str]:
     [
         ("api.md", qqproto),
         ("testing.md", qqproto.testing),
+        ("simulation.md", qqproto.testing.simulation),
         ("asyncio.md", qqproto_transports.asyncio),
         ("asyncio.md", qqproto_transports.local_gateway),
     ],

@@ -38,6 +38,8 @@ class Timeline:
 
     def fault(self, at: float, fault: Fault) -> None:
         """Something goes wrong."""
+        for index in sorted({*self._beats, *self._waiting}):
+            self._tell_beats(index)
         self._lines.append((at, "FAULT", repr(fault)))
 
     def said(self, at: float, index: int, message: dict[str, Any]) -> None:
@@ -86,7 +88,8 @@ class Timeline:
         """Say how many heartbeats were acknowledged, and whether one was not, before anything else is said."""
         at, count = self._beats.pop(index, (0.0, 0))
         if count:
-            self._lines.append((at, f"shard {index}", f"   {count} heartbeats, acknowledged"))
+            many = "1 heartbeat" if count == 1 else f"{count} heartbeats"
+            self._lines.append((at, f"shard {index}", f"   {many}, acknowledged"))
         sent_at = self._waiting.pop(index, None)
         if sent_at is not None:
             self._lines.append((sent_at, f"shard {index}", "-> heartbeat"))

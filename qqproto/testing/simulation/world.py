@@ -32,7 +32,8 @@ _MOST_STEPS = 20_000
 _GOODBYE = 30.0
 _LATEST_CLOSE = 60.0
 _MOST_WEIGHT = 3000
-"""Things that a machine may hold, whatever has happened to it."""
+"""Things that a machine may hold, whatever has happened to it, besides its memories of repetitions."""
+_WEIGHT_OF_A_MEMORY = 10
 
 
 class World:
@@ -209,11 +210,13 @@ class World:
     def _weigh(self) -> None:
         """Promise G10, once an hour; a bot that settles by hand may hold back what it likes."""
         self.at(self.now + 3600.0, self._weigh)
+        policy = self.bot.policy
+        most = _MOST_WEIGHT + _WEIGHT_OF_A_MEMORY * (policy.remember_seen + policy.remember_done)
         if self.process is not None and self.bot.settle != "manual":
             for machine in (self.process.desk.account, *self.process.shards):
                 held = weight(machine)
                 name = type(machine).__name__
-                demand(held <= _MOST_WEIGHT, "G10", f"the {name} holds {held} things, and more than {_MOST_WEIGHT}")
+                demand(held <= most, "G10", f"the {name} holds {held} things, and more than {most}")
 
     # -- what is noted --------------------------------------------------------------------------------------------
 

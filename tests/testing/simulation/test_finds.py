@@ -1,0 +1,294 @@
+"""The simulation is broken on purpose: each bug, put into the real machines, is found within a number of seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from qqproto import Account, Disconnected, Shard, StopReason, Token, Verdict
+from qqproto.conversation import Conversation, Ending
+from qqproto.credentials import TokenLife
+from qqproto.heartbeat import Beat, Heartbeat
+from qqproto.outbox import Outbox, Output
+from qqproto.pacing import Bucket, IdentifyPacer
+from qqproto.protocol import payloads
+from qqproto.protocol.close_codes import CLOSE_CODES, Phase, classify
+from qqproto.recovery import Plan, Recovery, Stop
+from qqproto.shard import Timer
+from qqproto.testing.simulation import Violation, script_of, simulate
+
+Plant = Callable[[pytest.MonkeyPatch], None]
+
+
+@dataclass(slots=True)
+class Bug:
+    """A mistake and its name; one of the promises breaks within ``seeds`` seeds from ``first`` on."""
+
+    name: str
+    plant: Plant
+    promises: tuple[str, ...]
+    first: int = 0
+    seeds: int = 60
+
+
+def instead(owner: Any, name: str, other: Callable[..., Any]) -> Plant:
+    """The method does this."""
+    return lambda patch: patch.setattr(owner, name, other)
+
+
+def nothing(owner: Any, name: str) -> Plant:
+    """The method does nothing."""
+    return instead(owner, name, lambda *_, **__: None)
+
+
+def around(owner: Any, name: str, other: Callable[..., Any]) -> Plant:
+    """``other`` is called with the method and its arguments."""
+    real = getattr(owner, name)
+    return instead(owner, name, lambda *args, **options: other(real, *args, **options))
+
+
+def both(*plants: Plant) -> Plant:
+    def plant(patch: pytest.MonkeyPatch) -> None:
+        for one in plants:
+            one(patch)
+
+    return plant
+
+
+# -- heartbeats and silence -------------------------------------------------------------------------------------------
+
+
+def lost_after_the_second_connection(patch: pytest.MonkeyPatch) -> None:
+    real, connections = Heartbeat.begin, 0
+
+    def begin(self: Heartbeat, interval: float, now: float, random: float) -> None:
+        nonlocal connections
+        connections += 1
+        real(self, interval, now, random)
+        if connections > 2:
+            self._timers.stop(Beat.HEARTBEAT)
+
+    patch.setattr(Heartbeat, "begin", begin)
+
+
+def too_slow(real: Callable[..., None], self: Heartbeat, interval: float, now: float, random: float) -> None:
+    real(self, interval * 1.07, now, random)
+
+
+def no_ack_deadline(real: Callable[..., None], self: Heartbeat, now: float) -> None:
+    real(self, now)
+    self._timers.stop(Beat.UNACKNOWLEDGED)
+
+
+def early_ack_deadline(real: Callable[..., None], self: Heartbeat, now: float) -> None:
+    real(self, now)
+    if Beat.UNACKNOWLEDGED in self._timers._due:
+        self._timers.set(Beat.UNACKNOWLEDGED, now + self._interval / 2.0)
+
+
+def never_silent(real: Callable[..., Beat | None], self: Heartbeat, beat: Beat, now: float) -> Beat | None:
+    found = real(self, beat, now)
+    return None if found is Beat.SILENT else found
+
+
+def deaf(real: Callable[..., Beat | None], self: Heartbeat, beat: Beat, now: float) -> Beat | None:
+    """What comes is no sign of life."""
+    if beat is Beat.PROBE:
+        self._timers.set(Beat.SILENT, now + 10.0)
+    return beat
+
+
+def spinning(real: Callable[..., Beat | None], self: Heartbeat, now: float) -> Beat | None:
+    beat = real(self, now)
+    if beat is not Beat.PROBE:
+        return beat
+    self._timers.set(beat, now)
+    return None
+
+
+def dial_without_end(real: Callable[..., None], self: Shard, *arguments: Any) -> None:
+    real(self, *arguments)
+    self._timers.stop(Timer.DIAL)
+
+
+def request_without_end(real: Callable[..., None], self: Account, request: Any, timer: Any, now: float) -> None:
+    real(self, request, timer, now)
+    self._timers.stop(timer)
+
+
+def asks_again(real: Callable[..., Token | None], self: Account, now: float, **options: Any) -> Token | None:
+    token = real(self, now, **options)
+    if token is None:
+        self._request_token(now)
+    return token
+
+
+# -- coming back ------------------------------------------------------------------------------------------------------
+
+
+def success_is_an_open_socket(real: Callable[..., None], self: Shard, id: int, now: float) -> None:
+    real(self, id, now)
+    self._recovery.failures = 0
+
+
+def never_drops(real: Callable[..., Plan], self: Recovery, *arguments: Any) -> Plan:
+    plan = real(self, *arguments)
+    plan.drop_session = False
+    return plan
+
+
+def op7_is_a_failure(real: Callable[..., Plan], self: Recovery, ending: Ending, *arguments: Any) -> Plan:
+    return real(self, replace(ending, planned=False), *arguments)
+
+
+def op7_identifies(real: Callable[..., None], self: Conversation, ending: Ending, *arguments: Any, **rest: Any) -> None:
+    real(self, replace(ending, verdict=Verdict.IDENTIFY) if ending.planned else ending, *arguments, **rest)
+
+
+def gives_up_silently(real: Callable[..., None], self: Shard, *arguments: Any) -> None:
+    real(self, *arguments)
+    if self._recovery.failures >= 10:
+        self._timers.clear()
+
+
+def gives_up_loudly(real: Callable[..., None], self: Shard, ending: Ending, plan: Plan, now: float, *rest: Any) -> None:
+    real(self, ending, plan, now, *rest)
+    if self._recovery.failures >= 10 and not self.ended:
+        self._stop(Stop(StopReason.PROTOCOL, True, "ten times is enough"), now)
+
+
+def backs_off_for_ever_longer(real: Callable[..., float], self: Recovery, random: float) -> float:
+    return real(self, random) * (1.0 if self.failures < 6 else 20.0)
+
+
+def untold(real: Callable[..., None], self: Shard, *arguments: Any) -> None:
+    real(self, *arguments)
+    for output in [output for output in self._outbox.queue if isinstance(output, Disconnected)]:
+        self._outbox.queue.remove(output)
+
+
+def offline_at_once(real: Callable[..., None], self: Shard, ending: Ending, plan: Plan, now: float, *rest: Any) -> None:
+    real(self, ending, plan, now, *rest)
+    if self._timers.at(Timer.GRACE) is not None:
+        self._timers.set(Timer.GRACE, now + 0.1)
+
+
+def codes(verdict: Verdict, *wrong: int) -> Plant:
+    """These codes mean something else."""
+
+    def plant(patch: pytest.MonkeyPatch) -> None:
+        def other(code: int | None, phase: Phase) -> Verdict:
+            return verdict if code in wrong else classify(code, phase)
+
+        patch.setattr("qqproto.conversation.classify", other)
+        for code in wrong:
+            row = replace(CLOSE_CODES[code], verdict=verdict, reason=StopReason.PROTOCOL, hint="made up")
+            patch.setitem(CLOSE_CODES, code, row)
+
+    return plant
+
+
+# -- endings, ids, limits ---------------------------------------------------------------------------------------------
+
+
+def twice(real: Callable[..., None], self: Any, *arguments: Any, **options: Any) -> None:
+    real(self, *arguments, **options)
+    real(self, *arguments, **options)
+
+
+def reused(real: Callable[..., int], self: Outbox) -> int:
+    if self._issued >= 12:
+        self._issued -= 6
+    return real(self)
+
+
+def slow_goodbye(real: Callable[..., None], self: Shard, now: float, **options: Any) -> None:
+    real(self, now, **options)
+    if not self.ended:
+        self._timers.set(Timer.GOODBYE, now + 60.0)
+
+
+def keeps_what_it_has_to_say(self: Outbox) -> set[int]:
+    return {output.id for output in self.queue if hasattr(output, "id") and not hasattr(output, "envelope")}
+
+
+def leaks(real: Callable[..., Output | None], self: Outbox) -> Output | None:
+    output = real(self)
+    for number in range(200 if output is not None else 0):
+        self.counters[f"output {len(self.counters)}.{number}"] += 1
+    return output
+
+
+BUGS = [
+    Bug("heartbeats are lost after the second connection", lost_after_the_second_connection, ("G3",)),
+    Bug("the margin of the heartbeat is forgotten", around(Heartbeat, "begin", too_slow), ("G3",)),
+    Bug("no deadline for ACKs", around(Heartbeat, "_judge_from", no_ack_deadline), ("G4",)),
+    Bug("too early a deadline for ACKs", around(Heartbeat, "_judge_from", early_ack_deadline), ("G4",)),
+    Bug("silence is never death", around(Heartbeat, "_judge_silence", never_silent), ("G4",)),
+    Bug("bytes are no sign of life", around(Heartbeat, "_judge_silence", deaf), ("G4",)),
+    Bug("a stall is blamed on the link", nothing(Conversation, "_notice_lag"), ("G4",)),
+    Bug("no deadline for Hello", nothing(Conversation, "start"), ("G1", "G4")),
+    Bug("no deadline for a dial", around(Shard, "_on_gateway", dial_without_end), ("G1",)),
+    Bug("no deadline for a request", around(Account, "_send", request_without_end), ("G4",), first=25),
+    Bug("no deadline for READY", nothing(Conversation, "_await_ready"), ("G4",)),
+    Bug("a probe that never ends", around(Heartbeat, "due", spinning), ("G2",)),
+    Bug("backoff is reset by an open socket", around(Shard, "connection_opened", success_is_an_open_socket), ("G2",)),
+    Bug("no backoff", instead(Recovery, "_next_step", lambda self, random: 0.1), ("G2",)),
+    Bug("the backoff has no end", around(Recovery, "_next_step", backs_off_for_ever_longer), ("G1",)),
+    Bug("ten failures are silently the end", around(Shard, "_disconnected", gives_up_silently), ("G1",)),
+    Bug("ten failures are loudly the end", around(Shard, "_disconnected", gives_up_loudly), ("G1",)),
+    Bug("ends of connections are not told", around(Shard, "_disconnected", untold), ("G1",)),
+    Bug("4008 is not waited for", lambda patch: patch.setattr("qqproto.recovery._SENDING_TOO_FAST", -1), ("G2",)),
+    Bug("a refused session is resumed", around(Recovery, "after_connection", never_drops), ("G5",)),
+    Bug("dead sessions are resumed for ever", nothing(Recovery, "_judge_resume"), ("G5",)),
+    Bug("a Resume says the wrong sequence", around(
+        payloads, "resume", lambda real, **options: real(**{**options, "sequence": 0})), ("G5",)),
+    Bug("Identify twice on one socket", around(Conversation, "_identify", twice), ("G5",)),
+    Bug("op 7 leads to an Identify", around(Conversation, "_leave", op7_identifies), ("G5",)),
+    Bug("a rotation is a failure", around(Recovery, "after_connection", op7_is_a_failure), ("G1", "G2", "G5")),
+    Bug("a rotation is told as Offline", around(Shard, "_disconnected", offline_at_once), ("G5",)),
+    Bug("1000 is the end", codes(Verdict.STOP, 1000), ("G1", "G5")),
+    Bug("4006 keeps the session", codes(Verdict.RESUME, 4006), ("G5", "G6")),
+    Bug("4009 loses the session", codes(Verdict.IDENTIFY, 4009), ("G5",)),
+    Bug("fatal codes are tried again", codes(
+        Verdict.RESUME, 4001, 4002, 4010, 4011, 4012, 4013, 4014, 4914, 4915), ("G5",), first=15),
+    Bug("a refused token is used again", instead(TokenLife, "refuse", lambda self, value, now: False), ("G5",)),
+    Bug("refused Identifies are not counted", nothing(Recovery, "_judge_identify"), ("G5", "G2")),
+    Bug("a second instance is not noticed", nothing(Recovery, "_judge_conflict"), ("G5", "G2"), first=30),
+    Bug("each question asks for a token", around(Account, "_token_to_give", asks_again), ("G6",)),
+    Bug("identify slots are not kept apart", instead(IdentifyPacer, "reserve", lambda self, asker, now: now), ("G6",)),
+    Bug("the identify budget is ignored", both(
+        instead(Shard, "_budget_is_spent", lambda self, info, now: False),
+        instead(IdentifyPacer, "_spent", lambda self: False)), ("G6",), first=10),
+    Bug("the limit of /gateway/bot is ignored", instead(Bucket, "wait", lambda self, now: 0.0), ("G6",), first=50),
+    Bug("Stopped twice", around(Shard, "_stop", twice), ("G8",)),
+    Bug("no end to the goodbye", around(Shard, "close", slow_goodbye), ("G8",)),
+    Bug("events after close()", instead(Outbox, "withdraw", keeps_what_it_has_to_say), ("G8",), first=40),
+    Bug("odd messages raise", around(
+        Conversation, "_malformed", lambda real, self, what, message: [][0]), ("exception",)),
+    Bug("ids are used again", around(Outbox, "new_id", reused), ("contract",)),
+    Bug("a heartbeat names what never came", around(
+        payloads, "heartbeat", lambda real, sequence: real((sequence or 0) + 1)), ("G7",)),
+    Bug("counters without end", around(Outbox, "next", leaks), ("G10",)),
+]  # fmt: skip
+
+
+def first_violation(seeds: Iterable[int]) -> Violation | None:
+    return next(filter(None, (simulate(script_of(seed)).violation for seed in seeds)), None)
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
+def test_a_bug_in_the_machines_is_found(bug: Bug, monkeypatch: pytest.MonkeyPatch) -> None:
+    bug.plant(monkeypatch)
+
+    violation = first_violation(range(bug.first, bug.first + bug.seeds))
+
+    assert violation is not None, f"not within {bug.seeds} seeds"
+    assert violation.promise in bug.promises, violation
+
+
+def test_the_machines_without_a_bug_are_not_blamed() -> None:
+    assert first_violation(range(10)) is None

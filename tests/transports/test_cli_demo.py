@@ -299,6 +299,19 @@ async def test_a_connection_without_heartbeats_is_no_kept_promise() -> None:
         assert judge_scene(outcome, scene, stage, []) == ["heartbeats on the new connection: 0, promised: at least 1"]
 
 
+@on_loop
+async def test_haste_is_no_kept_promise() -> None:
+    async with open_stage(lambda event: None) as stage:
+        stage.start()
+        await eventually(lambda: stage.bot.online)
+        outcome = Outcome("reset", away=1.0, back=1.0, cpu=0.1, resumes=1, heartbeats=9, tries=20)
+        scene = dataclasses.replace(RESET, promise=BACK)
+
+        assert judge_scene(outcome, scene, stage, []) == []
+        outcome.tries = 21
+        assert judge_scene(outcome, scene, stage, []) == ["21 tries in 1.00 s are no patient waiting"]
+
+
 @pytest.mark.usefixtures("brisk")
 @on_loop
 async def test_a_bot_that_goes_away_again_is_no_kept_promise(capsys: pytest.CaptureFixture[str]) -> None:

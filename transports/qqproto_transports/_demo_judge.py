@@ -10,10 +10,13 @@ from typing import Any
 from qqproto.events import Disconnected, Event, Offline, Online, Stopped
 from qqproto_transports._cli_print import describe
 from qqproto_transports._demo_scenes import Scene
-from qqproto_transports._demo_stage import HEARTBEAT, Stage
+from qqproto_transports._demo_stage import HEARTBEAT, POLICY, Stage
 
 _CPU_SHARE = 0.3
 """Of one core, for the whole process, while the bot is away and tries; a busy loop takes all of it."""
+
+_SHORTEST_WAIT = POLICY.delay(len(POLICY.backoff), 0.0)
+"""Seconds between two tries at least."""
 
 _UNTIL_HELLO = 0.5
 """Seconds of a connection that are not judged: its heartbeats count from Hello, and take a moment to arrive."""
@@ -126,6 +129,8 @@ def _judge_return(outcome: Outcome, scene: Scene, stage: Stage) -> list[str]:
         broken.append(f"the bot took {outcome.back:.2f} s to come back, {promised}")
     if outcome.tries < scene.tries:
         broken.append(f"{outcome.tries} tries failed, at least {scene.tries} were to be shown")
+    if outcome.tries > outcome.away / _SHORTEST_WAIT:
+        broken.append(f"{outcome.tries} tries in {outcome.away:.2f} s are no patient waiting")
     if scene.tries and outcome.cpu > _CPU_SHARE * outcome.away:
         broken.append(f"{outcome.cpu:.2f} s of CPU time in {outcome.away:.2f} s are no patient waiting")
     talk = stage.talk

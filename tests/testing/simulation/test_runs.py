@@ -220,7 +220,7 @@ def test_the_timeline_tells_the_story() -> None:
     assert "   0:06:40.000  FAULT     Fault(400.0, 'rotate', value='op 7')" in lines
     assert "shard 0   <- Reconnect" in story
     assert "** Disconnected in ready: by us; resume, attempt 0, planned, again in 0." in story
-    assert "heartbeats, acknowledged" in story
+    assert "1 heartbeat, acknowledged" in story
     assert "-> Resume session session-1 from 1" in story
     assert "<- close frame, code None" in story
     assert "<- a message without sense" in story

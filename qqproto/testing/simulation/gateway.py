@@ -33,7 +33,13 @@ class Session:
         """Something happens that is dispatched."""
         self.sequence += 1
         n = self.sequence
-        message = {"op": 0, "s": n, "t": "GROUP_AT_MESSAGE_CREATE", "id": f"event-{self.id}-{n}", "d": {"id": f"m{n}"}}
+        message = {
+            "op": 0,
+            "s": n,
+            "t": "GROUP_AT_MESSAGE_CREATE",
+            "id": f"event-{self.id}-{n}",
+            "d": {"id": f"m-{self.id}-{n}"},
+        }
         self.kept.append((n, message))
         if self.talk is not None:
             self.talk.link.say(message)

@@ -17,6 +17,7 @@ from qqproto.pacing import Bucket, IdentifyPacer
 from qqproto.protocol import payloads
 from qqproto.protocol.close_codes import CLOSE_CODES, Phase, classify
 from qqproto.recovery import Plan, Recovery, Stop
+from qqproto.settlement import Settlement
 from qqproto.shard import Timer
 from qqproto.testing.simulation import Violation, script_of, simulate
 
@@ -215,6 +216,11 @@ def keeps_what_it_has_to_say(self: Outbox) -> set[int]:
     return {output.id for output in self.queue if hasattr(output, "id") and not hasattr(output, "envelope")}
 
 
+def loses_some(real: Callable[..., None], self: Conversation, envelope: dict[str, Any], *rest: Any) -> None:
+    if envelope.get("s") != 9:
+        real(self, envelope, *rest)
+
+
 def leaks(real: Callable[..., Output | None], self: Outbox) -> Output | None:
     output = real(self)
     for number in range(200 if output is not None else 0):
@@ -270,6 +276,8 @@ BUGS = [
     Bug("odd messages raise", around(
         Conversation, "_malformed", lambda real, self, what, message: [][0]), ("exception",)),
     Bug("ids are used again", around(Outbox, "new_id", reused), ("contract",)),
+    Bug("a repetition is handed out", instead(Settlement, "came_before", lambda self, sequence: False), ("G7",)),
+    Bug("a dispatch is lost now and then", around(Conversation, "_on_dispatch", loses_some), ("G7",)),
     Bug("a heartbeat names what never came", around(
         payloads, "heartbeat", lambda real, sequence: real((sequence or 0) + 1)), ("G7",)),
     Bug("counters without end", around(Outbox, "next", leaks), ("G10",)),

@@ -80,6 +80,8 @@ class Course:
     refused_identifies: int = 0
     refused_tokens: list[float] = field(default_factory=list)
     conflicts: list[float] = field(default_factory=list)
+    untold: deque[int] = field(default_factory=deque)
+    left_out: set[int] = field(default_factory=set)
 
     def restore(self, session: Session, age: float, now: float) -> None:
         """The process begins with a saved session, which is not older than what may be resumed."""
@@ -117,19 +119,32 @@ class Course:
         """READY came with a new session, or RESUMED (None)."""
         if session is not None:
             self.session, self.received, self.since = session, 0, now
+            self.left_out.clear()
         self.busy = False
         self.dead_resumes = self.refused_identifies = 0
         self.refused_tokens.clear()
         self.may = (RESUME,)
 
     def dispatched(self, sequence: Any) -> None:
-        """A dispatch of the session came."""
+        """A dispatch of the session came; a sequence that came before is a repetition, one that was left out is not."""
         self.busy = True
-        self.counted(sequence)
+        if type(sequence) is int and (sequence > self.received or sequence in self.left_out):
+            self.untold.append(sequence)
+            self.counted(sequence)
+
+    def told(self, sequence: int | None) -> None:
+        """A dispatch was handed out; one without a sequence is nobody's to judge."""
+        if sequence is not None:
+            due = self.untold.popleft() if self.untold else None
+            demand(sequence == due, "G7", f"dispatch {sequence} was handed out, where {due} was due")
 
     def counted(self, sequence: Any) -> None:
         """A sequence came, in a dispatch, READY or RESUMED."""
-        if type(sequence) is int and sequence > self.received:
+        if type(sequence) is not int:
+            return
+        self.left_out.discard(sequence)
+        if sequence > self.received:
+            self.left_out.update(range(max(self.received + 1, sequence - self.policy.max_missing), sequence))
             self.received = sequence
 
     # -- and after it ---------------------------------------------------------------------------------------------

@@ -231,6 +231,7 @@ class ShardObserver:
         self.alarm = talk.pulse.alarm(self.reading) if talk is not None and live else float("-inf")
         if self.stopped is not None or self.closing:
             return
+        demand(not self.course.untold, "G7", f"dispatch {self.course.untold} was not handed out")
         demand(self._endings.untold is None, "G1", "a connection ended, and no Disconnected was told")
         self._debts.settle()
         if talk is not None:
@@ -250,6 +251,7 @@ class ShardObserver:
             return
         demand(not self.closing, "G8", f"{type(event).__name__} was told after close()")
         if isinstance(event, Dispatch):
+            self.course.told(event.sequence)
             return
         if isinstance(event, Disconnected):
             self._endings.told(event, now, connected=self.talk is not None or self._dial_by is not None)

@@ -153,9 +153,13 @@ class Recovery:
         attempts = self._policy.resume_attempts
         if ending.phase is Phase.AUTH:
             self._resumes_died += 1
-        elif ending.code is not None and not ending.planned:
+            plan.drop_session |= self._resumes_died >= attempts
+        elif ending.phase is Phase.READY and ending.code is not None and not ending.planned:
             self._resumes_undone += 1
-        plan.drop_session |= self._resumes_died >= attempts or self._resumes_undone >= attempts
+            if self._resumes_undone >= attempts:
+                # The next session has done nothing yet.
+                self._resumes_undone = 0
+                plan.drop_session = True
 
     def _judge_identify(self, plan: Plan) -> None:
         self._identifies_refused += 1

@@ -8,7 +8,8 @@ How the wording is read:
 - After op 9 with ``true`` in answer to a Resume both are right: the page calls every op 9 a refusal, the table resumes.
 - A link that dies before RESUMED refuses nothing; after ``policy.resume_attempts`` such Resumes in a row the session is
   given up. Op 7, and the codes that are no refusal, count like a dead link. So is a session whose Resumes were granted
-  and undone by a close code before a stable minute, as often since there was one (hermes#22179).
+  and undone by a close code before a stable minute, as often since there was one (hermes#22179). Connections that end
+  before their Resume is sent count for neither.
 - A session without a connection for more than an hour may be given up too.
 - Refused Identifies are op 9, 4903, and an end without a code before READY; others neither count nor clear the count.
 """
@@ -194,7 +195,8 @@ class Course:
             self.session = None
             self.may = (IDENTIFY,)
         else:
-            self.may = (IDENTIFY, RESUME) if resuming and end.op9 is True else (RESUME,)
+            if end.auth is not None:
+                self.may = (IDENTIFY, RESUME) if resuming and end.op9 is True else (RESUME,)
             too_often = end.auth == RESUME and verdict == "R" and not end.stable and self._resumed_in_vain(end, then)
             rotten = then.planned and not self.busy and now - self.since > self.policy.session_life
             if self.unsure and end.auth == RESUME:
@@ -207,9 +209,12 @@ class Course:
         """Whether a Resume has come to nothing so often that the session is given up."""
         if not end.live:
             self.dead_resumes += 1
-        elif end.how == "close" and end.code is not None and not then.planned:
-            self.undone_resumes += 1
-        return max(self.dead_resumes, self.undone_resumes) >= self.policy.resume_attempts
+            return self.dead_resumes >= self.policy.resume_attempts
+        self.undone_resumes += end.how == "close" and end.code is not None and not then.planned
+        given_up = self.undone_resumes >= self.policy.resume_attempts
+        if given_up:
+            self.undone_resumes = 0
+        return given_up
 
     def _heed_code(self, code: int | None, then: Consequence, now: float) -> None:
         policy = self.policy

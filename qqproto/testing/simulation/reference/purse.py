@@ -47,6 +47,7 @@ class Purse:
         twice = any(other == endpoint for other, _ in self._asked.values())
         demand(not twice, "G6", f"two requests to the {endpoint} endpoint at once")
         self._asked[id] = endpoint, now
+        self.last_code = None
         if endpoint == "token":
             self.token_asked_at = now
             return

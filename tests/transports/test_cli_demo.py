@@ -90,6 +90,18 @@ async def test_somebody_may_end_it() -> None:
         assert "not as promised: somebody ended it" in command.lines
 
 
+@pytest.mark.parametrize("turns", range(6))
+@on_loop
+async def test_the_stage_is_left_at_once_also_while_something_happens(turns: int) -> None:
+    """A cancellation that comes together with an event was lost, and the demo went on for ever."""
+    async with open_stage(lambda event: None) as stage:
+        stage.start()
+        while not stage.bot.online:  # noqa: ASYNC110  # it is the turns of the loop that matter
+            await asyncio.sleep(0)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+
+
 # -- promises that are not kept ----------------------------------------------------------------------------------------
 
 

@@ -86,7 +86,7 @@ class Stage:
         self._tell = tell
         self._tasks: list[asyncio.Task[None]] = []
         self._sending = True
-        self._changed = asyncio.Event()
+        self._waiting: set[asyncio.Future[None]] = set()
 
     # -- facts ----------------------------------------------------------------------------------------------------
 
@@ -145,11 +145,13 @@ class Stage:
             left = deadline - self.gateway.now
             if left <= 0 or self.over is not None:
                 return False
-            self._changed.clear()
+            # Not `wait_for`, which before Python 3.12 may take a cancellation for an event that comes with it.
+            change = asyncio.get_running_loop().create_future()
+            self._waiting.add(change)
             try:
-                await asyncio.wait_for(self._changed.wait(), left)
-            except asyncio.TimeoutError:
-                pass
+                await asyncio.wait([change], timeout=left)
+            finally:
+                self._waiting.discard(change)
         return True
 
     async def leave(self) -> None:
@@ -168,10 +170,10 @@ class Stage:
             async with self.bot as bot:
                 async for event in bot:
                     self._take(event)
-                    self._changed.set()
+                    self._something_changed()
         except GatewayStopped as stopped:
             self.over = str(stopped)
-            self._changed.set()
+            self._something_changed()
 
     def _take(self, event: Event) -> None:
         if isinstance(event, Dispatch):
@@ -182,6 +184,12 @@ class Stage:
         if isinstance(event, (Ready, Resumed)):
             self.recoveries += 1
             self.live_since = self.gateway.now
+
+    def _something_changed(self) -> None:
+        """Those who wait look again."""
+        for change in self._waiting:
+            if not change.done():
+                change.set_result(None)
 
     async def _send_messages(self) -> None:
         """The people in the group: they talk all the time."""

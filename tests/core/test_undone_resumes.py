@@ -10,7 +10,8 @@ def identifies(host: Host) -> bool:
     """Whether the next connection begins with an Identify."""
     host.redial(61.0)
     host.say(hello())
-    return [frame["op"] for frame in host.sent() if frame["op"] != 1][-1] == 2
+    opcodes: list[int] = [frame["op"] for frame in host.sent() if frame["op"] != 1]
+    return opcodes[-1] == 2
 
 
 def undo_three_resumes(host: Host) -> None:

@@ -45,7 +45,7 @@ class Dice:
     def weighted(self, items: Sequence[tuple[float, Item]]) -> Item:
         """One of ``(weight, item)``."""
         left = self.random() * sum(weight for weight, _ in items)
-        for weight, item in items:
+        for weight, item in items[:-1]:
             left -= weight
             if left < 0.0:
                 return item

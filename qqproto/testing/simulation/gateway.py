@@ -75,12 +75,11 @@ class Gateway:
 class Talk:
     """One client on one connection."""
 
-    __slots__ = ("_authenticated", "_gateway", "_heard_at", "_patience", "_world", "link", "open", "over", "session")
+    __slots__ = ("_gateway", "_heard_at", "_patience", "_world", "link", "open", "over", "session")
 
     def __init__(self, world: World, gateway: Gateway, link: Link) -> None:
         self._world = world
         self._gateway = gateway
-        self._authenticated = False
         self._heard_at = world.now
         self._patience = 0.0
         self.link: Link = link
@@ -101,8 +100,7 @@ class Talk:
             opcode = payload["op"]
             if opcode == 1:
                 self._on_heartbeat()
-            elif not self._authenticated:
-                self._authenticated = True
+            else:
                 self._on_authentication(opcode, payload["d"])
         elif kind == "upgrade":
             self._on_upgrade(payload)
@@ -134,8 +132,6 @@ class Talk:
 
     def invalidate(self, data: Any, then: Any, after: float) -> None:
         """Op 9, and what follows it."""
-        if self.over:
-            return
         self.link.say({"op": 9, "d": data})
         if data is not True and self.session is not None:
             self._gateway.forget(self.session)

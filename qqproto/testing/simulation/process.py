@@ -228,12 +228,7 @@ class Process:
         shard = self.shards[index]
         next_output = shard.next_output
         while (output := next_output()) is not None:
-            if isinstance(output, SendText):
-                self._link(index, output.id).send(output.text)
-            elif isinstance(output, SendData):
-                self._link(index, output.id).send(output.data)
-            else:
-                self._obey(index, output)
+            self._obey(index, output)
         self.observer.shards[index].drained(self.now)
         due = self._due[index] = shard.next_timer()
         if due is None and not shard.ended:
@@ -255,6 +250,10 @@ class Process:
 
     def _obey(self, index: int, output: Output) -> None:
         match output:
+            case SendText(id=id, text=text):
+                self._link(index, id).send(text)
+            case SendData(id=id, data=data):
+                self._link(index, id).send(data)
             case FetchToken() | FetchGateway() | ReserveIdentify():
                 self._issue(index, output.id)
                 self.desk.ask(index, output)
@@ -270,8 +269,6 @@ class Process:
                 self.observer.shards[index].left(self.now)
             case Abort(id=id, code=code):
                 self._abort(index, id, code)
-            case SendData() | SendText():
-                raise AssertionError("sent before")
             case _:
                 self._tell(index, output)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from typing import TypeAlias
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 §1.3
@@ -14,32 +15,23 @@ Said: TypeAlias = tuple[str, bytes]
 
 
 class ClientStream:
-    """What a client says, from its upgrade on. It has one client to read, which sends whole frames and masks them."""
+    """What a client says, from its upgrade on; one that sends its upgrade, and then each frame, in one piece."""
 
-    __slots__ = ("_buffer", "_upgraded")
+    __slots__ = ("_upgraded",)
 
     def __init__(self) -> None:
-        self._buffer = b""
         self._upgraded = False
 
     def feed(self, data: bytes) -> list[Said]:
-        """What these bytes complete. Raises ValueError for what no client should send."""
-        buffer = self._buffer + data if self._buffer else data
+        """What these bytes say. Raises ValueError for what our client does not send."""
+        if not self._upgraded:
+            self._upgraded = True
+            return [("upgrade", _key(data))]
         said: list[Said] = []
-        while buffer:
-            if not self._upgraded:
-                head, end, rest = buffer.partition(b"\r\n\r\n")
-                if not end:
-                    break
-                said.append(("upgrade", _key(head)))
-                self._upgraded, buffer = True, rest
-                continue
-            size = _frame_size(buffer)
-            if size is None or len(buffer) < size:
-                break
-            said.append(_read(buffer[:size]))
-            buffer = buffer[size:]
-        self._buffer = buffer
+        while data:
+            size = _frame_size(data)
+            said.append(_read(data[:size]))
+            data = data[size:]
         return said
 
 
@@ -64,10 +56,6 @@ def binary_frame(data: bytes) -> bytes:
     return _frame(_BINARY, data)
 
 
-def ping_frame() -> bytes:
-    return _frame(_PING, b"")
-
-
 def close_frame(code: int | None, reason: str) -> bytes:
     return _frame(_CLOSE, b"" if code is None else code.to_bytes(2, "big") + reason.encode())
 
@@ -81,36 +69,28 @@ def _frame(opcode: int, payload: bytes) -> bytes:
     return bytes((0x80 | opcode, 127)) + size.to_bytes(8, "big") + payload
 
 
-def _key(head: bytes) -> bytes:
-    for line in head.split(b"\r\n")[1:]:
-        name, _, value = line.partition(b":")
-        if name.strip().lower() == b"sec-websocket-key":
-            return value.strip()
-    raise ValueError("an upgrade without a key")
+def _key(request: bytes) -> bytes:
+    found = re.search(rb"(?im)^sec-websocket-key:[ ]*([^ \r]+)", request)
+    if found is None or not request.endswith(b"\r\n\r\n"):
+        raise ValueError("no upgrade")
+    return found[1]
 
 
-def _frame_size(buffer: bytes) -> int | None:
-    """How many bytes the frame at the front has, None if its head is not whole."""
-    if len(buffer) < 2:
-        return None
-    size = buffer[1] & 0x7F
-    if size < 126:
-        return 6 + size
-    width = 2 if size == 126 else 8
-    if len(buffer) < 2 + width:
-        return None
-    return 6 + width + int.from_bytes(buffer[2 : 2 + width], "big")
+def _frame_size(data: bytes) -> int:
+    """How many bytes the frame at the front has, its head and its mask included."""
+    size = data[1] & 0x7F if len(data) > 1 else 0
+    return 6 + size if size < 126 else 8 + int.from_bytes(data[2:4], "big")
 
 
 _NAMES = {_TEXT: "text", _CLOSE: "close", _PING: "ping", _PONG: "pong"}
 
 
 def _read(frame: bytes) -> Said:
-    first, second = frame[0], frame[1]
+    first, second = frame[0], frame[1] if len(frame) > 1 else 0
     name = _NAMES.get(first & 0x0F)
-    if name is None or first & 0xF0 != 0x80 or not second & 0x80:
+    if name is None or first & 0xF0 != 0x80 or not second & 0x80 or second == 0xFF:
         raise ValueError(f"a frame that begins with {frame[:2].hex()}")
-    start = {126: 4, 127: 10}.get(second & 0x7F, 2)
+    start = 4 if second == 0xFE else 2
     mask, payload = frame[start : start + 4], frame[start + 4 :]
     size = len(payload)
     key = (mask * (size // 4 + 1))[:size]

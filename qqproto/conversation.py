@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from qqproto.actions import Abort, CloseConnection, ReserveIdentify, SendText
+from qqproto.actions import Abort, Cancel, CloseConnection, ReserveIdentify, SendText
 from qqproto.config import ShardConfig
 from qqproto.credentials import Token, authorization
 from qqproto.errors import LocalProtocolError
@@ -258,11 +258,12 @@ class Conversation:
     def close(self, now: float, *, keep_session: bool = False) -> None:
         """Say goodbye. What was received and not handed out is withdrawn. Then drain :meth:`next_output`."""
         if self.ending is None:
-            self._outbox.withdraw()
-            self.say_goodbye(keep_session=keep_session)
+            self.say_goodbye(self._outbox.withdraw(), keep_session=keep_session)
 
-    def say_goodbye(self, *, keep_session: bool) -> None:
-        """The part of :meth:`close` that the machine around it shares."""
+    def say_goodbye(self, withdrawn: set[int], *, keep_session: bool) -> None:
+        """The part of :meth:`close` that the machine around it shares; ``withdrawn`` is what was never asked for."""
+        if self._question in withdrawn:
+            self._question = None
         ending = Ending(Verdict.RESUME if keep_session else Verdict.IDENTIFY, self.phase)
         if keep_session:
             self._leave(ending, "")
@@ -553,6 +554,9 @@ class Conversation:
             ending.verdict = Verdict.IDENTIFY
         self.ending = ending
         self._timers.clear()
+        if self._question is not None:
+            self._emit(Cancel(self._question))
+            self._question = None
 
     def _malformed(self, what: str, message: str | bytes) -> None:
         text = message if isinstance(message, str) else message.decode("utf-8", "replace")

@@ -319,7 +319,7 @@ class Shard:
             self._call_off(withdrawn)
             self._closed(now)
             return
-        _conversation(link).say_goodbye(keep_session=keep_session)
+        _conversation(link).say_goodbye(withdrawn, keep_session=keep_session)
         if keep_session and self._policy.leave_code is None:
             self._closed(now)
             return
@@ -548,8 +548,10 @@ class Shard:
 
     def _call_off(self, withdrawn: set[int]) -> None:
         """Call off the question, the dial or the connection under way, unless the driver was never asked for it."""
-        if self._question is not None and self._question not in withdrawn:
-            self._emit(Cancel(self._question))
+        slot = _conversation(self._link).question if self._link else None
+        for question in (self._question, slot):
+            if question is not None and question not in withdrawn:
+                self._emit(Cancel(question))
         if self._connection is not None and self._connection not in withdrawn:
             self._emit(Abort(self._connection, self._policy.leave_code))
         self._question = self._connection = None

@@ -34,7 +34,7 @@ ODD: tuple[str | bytes, ...] = (
 
 def _leaves(original: Callable[..., None], self: Conversation, what: str, message: str | bytes) -> None:
     original(self, what, message)
-    self.say_goodbye(keep_session=True)
+    self.say_goodbye(set(), keep_session=True)
 
 
 def _subscript(patch: pytest.MonkeyPatch) -> None:

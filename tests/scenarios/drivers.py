@@ -1,0 +1,141 @@
+"""The drivers under test, each behind a few verbs that a story in plain functions can use."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from types import ModuleType
+from typing import Any, Protocol
+
+import qqproto_transports.asyncio
+from qqproto import Dispatch, Event, Session, Status, Stopped
+from tests.scenarios.threads import GUARD, LoopThread
+from tests.transports.loops import no_task_left, nothing_left_behind
+
+PAUSE = 0.005
+"""Seconds between two looks at something that tells nobody."""
+
+
+class Gateway(Protocol):
+    """What the gateways of all drivers have in common, and what is the same in each thread."""
+
+    account: Any
+
+    @property
+    def connected(self) -> bool: ...
+    @property
+    def online(self) -> bool: ...
+    @property
+    def stopped(self) -> Stopped | None: ...
+    @property
+    def session(self) -> Session | None: ...
+    def status(self) -> tuple[Status, ...]: ...
+    def settle(self, dispatch: Dispatch) -> None: ...
+    def close(self) -> None: ...
+
+
+class Life(Protocol):
+    """A bot, for the driver that lets it live: each event is given to ``take``, and no other while it is ``busy``."""
+
+    @property
+    def gateway(self) -> Any: ...
+    @property
+    def busy(self) -> bool: ...
+    def entered(self) -> None: ...
+    def take(self, event: Event) -> None: ...
+    def left(self, error: BaseException | None) -> None: ...
+
+
+class Driver(ABC):
+    """A driver at work: its event loop in a thread, or its threads, for as long as the block lasts.
+
+    ``module`` is its public module. ``has_loop``: a handler that blocks, blocks the driver as well.
+    """
+
+    module: ModuleType
+    has_loop = True
+
+    def __enter__(self) -> Driver:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        return None
+
+    @abstractmethod
+    def spawn(self, life: Life) -> None:
+        """Let a bot live: enter its gateway, iterate, leave. Returns at once."""
+
+    @abstractmethod
+    def call(self, function: Callable[[], Any]) -> Any:
+        """Call ``function`` where bots live, wait for what it gives if that is awaitable, and return it."""
+
+    def cancel(self, life: Life) -> None:
+        """Cancel the bot's body, in a driver that knows of cancellation."""
+        raise NotImplementedError
+
+    def aclose(self, gateway: Any, timeout: float) -> None:
+        """Say goodbye, and wait for its end."""
+        self.call(lambda: gateway.aclose(timeout))
+
+
+class AsyncioDriver(Driver):
+    """All bots are tasks of one event loop, at whose end nothing of them may be left."""
+
+    module = qqproto_transports.asyncio
+
+    def __init__(self) -> None:
+        self._thread = LoopThread(self._see_that_nothing_is_left)
+        self._tasks: dict[Life, asyncio.Task[None]] = {}
+
+    def __enter__(self) -> AsyncioDriver:
+        self._thread.__enter__()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._thread.__exit__(*exc)
+
+    def spawn(self, life: Life) -> None:
+        def begin() -> None:
+            self._tasks[life] = asyncio.get_running_loop().create_task(self._live(life))
+
+        self._thread.do(begin)
+
+    def call(self, function: Callable[[], Any]) -> Any:
+        return self._thread.do(function)
+
+    def cancel(self, life: Life) -> None:
+        self._thread.do(self._tasks[life].cancel)
+
+    async def _live(self, life: Life) -> None:
+        try:
+            async with life.gateway as gateway:
+                life.entered()
+                async for event in gateway:
+                    life.take(event)
+                    while life.busy:  # noqa: ASYNC110  # a story in another thread says when it is not
+                        await asyncio.sleep(PAUSE)
+        except BaseException as error:
+            life.left(error)
+        else:
+            life.left(None)
+
+    @asynccontextmanager
+    async def _see_that_nothing_is_left(self) -> AsyncIterator[None]:
+        async with nothing_left_behind(), no_task_left():
+            yield
+            if self._tasks:
+                await asyncio.wait(self._tasks.values())
+
+
+DRIVERS: list[type[Driver]] = [AsyncioDriver]
+
+
+def eventually(condition: Callable[[], object], within: float = GUARD) -> None:
+    """Wait until ``condition`` holds; the guard is for what never happens."""
+    deadline = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < deadline, f"it never came: {condition}"
+        time.sleep(PAUSE)

@@ -1,10 +1,11 @@
-"""Certificates for servers on this machine, made by trustme, and what a client has to trust."""
+"""Certificates for servers on this machine, made by trustme, what a client has to trust, and a server without a socket."""
 
 from __future__ import annotations
 
 import datetime
 import functools
 import ssl
+from dataclasses import dataclass, field
 
 import trustme
 
@@ -34,3 +35,41 @@ def trusting() -> ssl.SSLContext:
     context = default_context()
     authority().configure_trust(context)
     return context
+
+
+@dataclass
+class TLSServer:
+    """The other end of a TLS connection, over memory BIOs, and what it saw."""
+
+    context: ssl.SSLContext
+    sni: list[str | None] = field(default_factory=list)
+    plaintext: bytes = b""
+    error: ssl.SSLError | None = None
+
+    def __post_init__(self) -> None:
+        self.context.sni_callback = self._on_sni
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = self.context.wrap_bio(self.incoming, self.outgoing, server_side=True)
+        self.established = False
+
+    def _on_sni(self, connection: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
+        self.sni.append(name)
+
+    def receive(self, data: bytes) -> bytes:
+        """Take what came, return what is to be sent."""
+        self.incoming.write(data)
+        try:
+            if not self.established:
+                self.tls.do_handshake()
+                self.established = True
+            while chunk := self.tls.read(65536):
+                self.plaintext += chunk
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLError as error:
+            self.error = error
+        return self.outgoing.read()
+
+    def write(self, data: bytes) -> bytes:
+        self.tls.write(data)
+        return self.outgoing.read()

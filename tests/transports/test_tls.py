@@ -4,54 +4,15 @@ from __future__ import annotations
 
 import datetime
 import ssl
-from dataclasses import dataclass, field
 
 import pytest
 import trustme
 
 from qqproto_transports._tls import TLS, default_context
-from tests.transports.certificates import NAME, server_context, trusting
+from tests.transports.certificates import NAME, TLSServer, server_context, trusting
 
 
-@dataclass
-class Server:
-    """The other end, and what it saw."""
-
-    context: ssl.SSLContext
-    sni: list[str | None] = field(default_factory=list)
-    plaintext: bytes = b""
-    error: ssl.SSLError | None = None
-
-    def __post_init__(self) -> None:
-        self.context.sni_callback = self._on_sni
-        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.tls = self.context.wrap_bio(self.incoming, self.outgoing, server_side=True)
-        self.established = False
-
-    def _on_sni(self, connection: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
-        self.sni.append(name)
-
-    def receive(self, data: bytes) -> bytes:
-        """Take what came, return what is to be sent."""
-        self.incoming.write(data)
-        try:
-            if not self.established:
-                self.tls.do_handshake()
-                self.established = True
-            while chunk := self.tls.read(65536):
-                self.plaintext += chunk
-        except ssl.SSLWantReadError:
-            pass
-        except ssl.SSLError as error:
-            self.error = error
-        return self.outgoing.read()
-
-    def write(self, data: bytes) -> bytes:
-        self.tls.write(data)
-        return self.outgoing.read()
-
-
-def shake_hands(client: TLS, server: Server, piece: int = 1 << 20) -> bytes:
+def shake_hands(client: TLS, server: TLSServer, piece: int = 1 << 20) -> bytes:
     """Carry bytes both ways, ``piece`` at a time, until nobody says more; returns what the client got as plaintext."""
     plaintext = b""
     client.start()
@@ -64,8 +25,8 @@ def shake_hands(client: TLS, server: Server, piece: int = 1 << 20) -> bytes:
     return plaintext
 
 
-def connected(piece: int = 1 << 20) -> tuple[TLS, Server]:
-    client, server = TLS(trusting(), NAME), Server(server_context())
+def connected(piece: int = 1 << 20) -> tuple[TLS, TLSServer]:
+    client, server = TLS(trusting(), NAME), TLSServer(server_context())
     shake_hands(client, server, piece)
     assert client.established
     return client, server
@@ -95,7 +56,7 @@ def test_says_whom_it_wants_and_what_it_speaks() -> None:
 
 
 def test_an_address_is_checked_against_the_certificates_addresses() -> None:
-    client, server = TLS(trusting(), "127.0.0.1"), Server(server_context("127.0.0.1"))
+    client, server = TLS(trusting(), "127.0.0.1"), TLSServer(server_context("127.0.0.1"))
 
     shake_hands(client, server)
 
@@ -115,7 +76,7 @@ YESTERDAY = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(da
 )
 def test_a_bad_certificate_ends_it_before_anything_is_said(context: object, reason: str) -> None:
     assert callable(context)
-    client, server = TLS(trusting(), NAME), Server(context())
+    client, server = TLS(trusting(), NAME), TLSServer(context())
 
     with pytest.raises(ssl.SSLCertVerificationError) as caught:
         shake_hands(client, server)
@@ -139,7 +100,7 @@ def test_nothing_can_be_sent_before_the_handshake() -> None:
 
 
 def test_what_follows_the_handshake_in_the_same_read_is_not_lost() -> None:
-    client, server = TLS(trusting(), NAME), Server(server_context())
+    client, server = TLS(trusting(), NAME), TLSServer(server_context())
     client.start()
     flight = server.receive(client.data_to_send())
     client.receive_data(flight)
@@ -198,7 +159,7 @@ def test_an_end_of_the_stream_without_a_close_notify_is_an_end() -> None:
 
 
 def test_an_end_of_the_stream_in_the_handshake_is_an_error() -> None:
-    client, server = TLS(trusting(), NAME), Server(server_context())
+    client, server = TLS(trusting(), NAME), TLSServer(server_context())
     client.start()
     client.receive_data(server.receive(client.data_to_send())[:100])
 

@@ -1,4 +1,4 @@
-"""One connection to the gateway on asyncio: TCP, TLS over memory BIOs if the address is wss, and what is unsent."""
+"""One connection to the gateway on asyncio: TCP, the bytes of its route, and what is unsent."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import asyncio
 import ssl
 from collections.abc import Callable
 from typing import cast
-from urllib.parse import urlsplit
 
 from qqproto.actions import OpenConnection
 from qqproto.failures import Failure, FailureKind
 from qqproto.policy import Policy
 from qqproto_transports._asyncio_dial import connect
 from qqproto_transports._failures import Failed
+from qqproto_transports._route import Route
 from qqproto_transports._shard_runner import ShardRunner
-from qqproto_transports._tls import TLS
 
 _LINGER = 1.0
 """Seconds that a peer gets to close its half after our goodbye."""
@@ -31,12 +30,13 @@ class AsyncioStream(asyncio.Protocol):
     ) -> None:
         self._runner = runner
         self._id = action.id
-        self._url = urlsplit(action.url)
+        self._url = action.url
         self._make_context = make_context
         self._policy = policy
         self._loop = asyncio.get_running_loop()
-        self._tls: TLS | None = None
+        self._route: Route | None = None
         self._transport: asyncio.Transport | None = None
+        self._begun = False
         self._opened = False
         self._over = False
         """Whether nothing more is told of it."""
@@ -51,11 +51,10 @@ class AsyncioStream(asyncio.Protocol):
 
     def send(self, data: bytes) -> None:
         """Send, in order, without waiting; the link is lost if too much is unsent."""
+        assert self._route is not None, "a shard sends when it was told that the stream is open"
         try:
-            if self._tls is not None:
-                self._tls.send_data(data)
-                data = self._tls.data_to_send()
-            self._write(data)
+            self._route.send_data(data)
+            self._write(self._route.data_to_send())
         except Exception as error:
             self._fail(error)
 
@@ -67,9 +66,9 @@ class AsyncioStream(asyncio.Protocol):
         """
         if self._transport is None or self._transport.is_closing() or self._closing is not None:
             return  # It is told when it is done, which it will be soon.
-        if self._tls is not None:
-            self._tls.close()
-            self._put(self._tls.data_to_send())
+        if self._route is not None:
+            self._route.close()
+            self._put(self._route.data_to_send())
         self._transport.write_eof()
         self._transport.resume_reading()
         self._closing = self._loop.call_later(_LINGER, self._transport.close)
@@ -98,20 +97,13 @@ class AsyncioStream(asyncio.Protocol):
             self._transport.abort()
             return
         self._transport.set_write_buffer_limits(high=0)  # pause_writing: something is unsent; resume_writing: nothing
-        if self._tls is None:
-            # Not at once: until Python 3.11 the transport begins to read after this, paused or not.
-            self._loop.call_soon(self._open)
-        else:
-            self._through_tls(self._tls, None)
+        # Not at once: until Python 3.11 the transport begins to read after this, paused or not.
+        self._loop.call_soon(self._begin)
 
     def data_received(self, data: bytes) -> None:
-        if self._over or self._closing is not None:
-            return
-        if self._tls is not None:
-            self._through_tls(self._tls, data)
-        else:
-            self._open()
-            self._runner.data_received(self._id, data)
+        self._begin()
+        if not self._over and self._closing is None:
+            self._take(data)
 
     def eof_received(self) -> None:
         """The transport closes itself after this."""
@@ -142,41 +134,43 @@ class AsyncioStream(asyncio.Protocol):
 
     async def _dial(self) -> None:
         await asyncio.sleep(0)  # An eager task factory would begin it while the machine is being drained.
-        host = self._url.hostname or ""
-        secure = self._url.scheme == "wss"
         try:
-            if secure:
-                self._tls = _make_tls(self._make_context(), host)
-            sock = await connect(host, self._url.port or (443 if secure else 80))
+            self._route = Route(self._url, None, self._make_context)
+            sock = await connect(*self._route.address)
             await self._loop.create_connection(lambda: self, sock=sock)
         except Exception as error:
             self._fail(error)
 
-    def _through_tls(self, tls: TLS, data: bytes | None) -> None:
-        """Take what came through TLS, and send what TLS answers; None begins it."""
-        plaintext = b""
+    def _begin(self) -> None:
+        """TCP is up."""
+        if not self._begun and not self._over:
+            self._begun = True
+            self._take(None)
+
+    def _take(self, data: bytes | None) -> None:
+        """Take what came along the route, and send what the route answers; None begins it."""
+        route = self._route
+        assert route is not None, "it was made before it was connected"
+        said = b""
         try:
             if data is None:
-                tls.start()
+                route.start()
             else:
-                plaintext = tls.receive_data(data)
-            self._write(tls.data_to_send())
+                said = route.receive_data(data)
+            self._write(route.data_to_send())
         except Exception as error:
-            self._say_alert(tls)
+            # The peer is told what is wrong with its TLS; what the system does not take at once is dropped.
+            self._put(route.data_to_send())
             self._fail(error)
             return
-        if tls.established:
+        if route.established:
             self._open()
-        if plaintext and not self._over:
-            self._runner.data_received(self._id, plaintext)
-        if tls.ended and not self._over:
+        if said and not self._over:
+            self._runner.data_received(self._id, said)
+        if route.ended and not self._over:
             self._runner.data_received(self._id, b"")
             if self._transport is not None:
                 self._transport.close()
-
-    def _say_alert(self, tls: TLS) -> None:
-        """Tell the peer what is wrong with its TLS; what the system does not take at once is dropped."""
-        self._put(tls.data_to_send())
 
     def _open(self) -> None:
         if not self._opened and not self._over:
@@ -220,10 +214,3 @@ class AsyncioStream(asyncio.Protocol):
     def _check_finished(self) -> None:
         if self._dialling.done() and self._transport is None and not self.finished.done():
             self.finished.set_result(None)
-
-
-def _make_tls(context: ssl.SSLContext, host: str) -> TLS:
-    try:
-        return TLS(context, host)
-    except ValueError:
-        raise Failed(Failure(FailureKind.DNS, "the gateway's host is no valid name")) from None

@@ -1,4 +1,4 @@
-"""Certificates for servers on this machine, made by trustme, what a client has to trust, and a server without a socket."""
+"""Certificates made by trustme, what a client has to trust, and the server's end of a TLS connection."""
 
 from __future__ import annotations
 

@@ -21,7 +21,9 @@ demo: $(VENV)/.run ## a bot and a local gateway over real sockets, with outages,
 	@$(BIN)/qqproto demo
 
 test: lint types ## lint, types, and every test on one Python
-	$(BIN)/coverage run -m pytest $(SANS_IO)
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest --numprocesses auto $(SANS_IO)
+	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 	$(BIN)/python -m qqproto_transports.simulate --hours 2000
 	$(BIN)/python -m pytest --doctest-modules qqproto transports tests $(SANS_IO:%=--ignore=%)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from qqproto import Credentials, Endpoints, Policy
 from qqproto.testing import FakeConversation, FakePlatform, c2c_message
-from qqproto_transports._demo_network import Network
+from qqproto_transports._network import Network
 from qqproto_transports.local_gateway import LocalGateway
 from tests.scenarios.bots import INTENTS, QUICK, Bot
 from tests.scenarios.drivers import PAUSE, Driver

@@ -132,9 +132,9 @@ async def _see_it_stop(scene: Scene, stage: Stage, outcome: Outcome) -> None:
     await scene.begin(stage)
     if await stage.until(lambda: stage.over is not None, _PATIENCE):
         outcome.stopped = stage.over
-        seen = (stage.network.connections, len(stage.events))
+        seen = (len(stage.network.links), len(stage.events))
         await asyncio.sleep(_SILENCE)
-        if seen != (stage.network.connections, len(stage.events)):
+        if seen != (len(stage.network.links), len(stage.events)):
             outcome.broken.append("the bot stopped, and went on")
 
 

@@ -14,7 +14,7 @@ from qqproto.protocol.close_codes import Phase
 from qqproto.protocol.intents import Intents
 from qqproto.protocol.opcodes import Opcode
 from qqproto.testing import FakeConversation, group_at_message
-from qqproto_transports._demo_network import Network
+from qqproto_transports._network import Network
 from qqproto_transports.asyncio import BotAccount, GatewayStopped, open_gateway
 from qqproto_transports.local_gateway import LocalGateway
 

@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from qqproto.account import Account
 from qqproto.actions import FetchToken
 from qqproto.credentials import Credentials, Endpoints, Token
-from qqproto.credentials import authorization as authorization_value
 from qqproto.failures import Failure, FailureKind
 from qqproto.pacing import IdentifySlot
 from qqproto.policy import Policy
 from qqproto.protocol.rest import GatewayInfo
+from qqproto_transports._account import AsyncAccount
 from qqproto_transports._asyncio_runners import AsyncioAccountRunner
 from qqproto_transports._clock import clock as system_clock
 from qqproto_transports._common import HTTPExchange, Unavailable
 from qqproto_transports._http import exchange_by
-from qqproto_transports._tls import default_context
 
 if TYPE_CHECKING:
     import httpx
 
 
-class BotAccount:
+class BotAccount(AsyncAccount[AsyncioAccountRunner]):
     """One bot's account, one per AppID and process: its access token, for gateways and for REST calls of your own.
 
     Made anywhere, also where no event loop runs; usable before, beside and without a gateway, by one loop at a time. It
@@ -45,31 +44,14 @@ class BotAccount:
         policy: Policy = Policy(),
         clock: Callable[[], float] = system_clock,
     ) -> None:
-        self._credentials = credentials
-        self._context = ssl_context
-        self.policy = policy
+        super().__init__(credentials, ssl_context, policy)
         self.runner = AsyncioAccountRunner(
             Account(credentials, endpoints=endpoints, policy=policy),
             clock,
             exchange_by(http, self.make_context, policy.max_http_body),
         )
 
-    @property
-    def credentials(self) -> Credentials:
-        """Whose account it is."""
-        return self._credentials
-
-    @property
-    def current_token(self) -> Token | None:
-        """The token in force, None if there is none yet, or it has expired or was refused; nothing is fetched."""
-        return self.runner.account.current_token(self.runner.clock())
-
     async def token(self, *, rejected: Token | None = None, timeout: float = 15.0) -> Token:
-        """A token that is good for at least a minute, fetched if need be.
-
-        ``rejected`` is the one that the platform has just refused. Raises :class:`Unavailable` if there is none within
-        ``timeout`` seconds.
-        """
         runner, inquiry = self.runner, _Inquiry()
         runner.attach(inquiry)
         question = FetchToken(1, runner.clock() + timeout, rejected.value if rejected is not None else None)
@@ -87,27 +69,9 @@ class BotAccount:
             raise Unavailable(value)
         return value
 
-    async def authorization(
-        self, *, rejected: Mapping[str, str] | None = None, timeout: float = 15.0
-    ) -> dict[str, str]:
-        """The headers that a REST call needs.
-
-        ``rejected``: what this gave before, if the platform has answered that its token is wrong. Raises
-        :class:`Unavailable` if there is no token within ``timeout`` seconds.
-        """
-        value = next((value for name, value in (rejected or {}).items() if name.lower() == "authorization"), None)
-        refused = Token(value.removeprefix(authorization_value(Token("")))) if value is not None else None
-        token = await self.token(rejected=refused, timeout=timeout)
-        return {"Authorization": authorization_value(token), "X-Union-Appid": self._credentials.app_id}
-
     async def aclose(self) -> None:
         """Wait until the exchanges that nobody waits for any more are gone. A client of the host's stays open."""
         await self.runner.calm()
-
-    def make_context(self) -> ssl.SSLContext:
-        if self._context is None:
-            self._context = default_context()
-        return self._context
 
 
 class _Inquiry:

@@ -34,6 +34,7 @@ _UNITS = {
     "max_http_body": "bytes",
     "max_message": "bytes",
     "max_missing": "sequences",
+    "max_proxy_reply": "bytes",
     "max_unsettled": "dispatches",
     "max_unsent": "bytes",
     "refused_identifies": "times",

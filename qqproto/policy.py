@@ -121,6 +121,8 @@ class Policy:
     """... and those that are settled, which are saved with the session; hermes keeps as many."""
     remember_for: float = 3600.0
     """How long either is remembered; repetitions have been seen seven minutes late (hermes#119848)."""
+    max_proxy_reply: int = 16 << 10
+    """Bytes that a proxy may say before its tunnel stands, as much as wsproto allows a server's handshake."""
     max_http_body: int = 1 << 20
     """Bytes of an HTTP reply; the real ones have a few hundred."""
     max_unsent: int = 64 << 10

@@ -62,8 +62,8 @@ def lint(root: Path) -> tuple[set[str], set[str]]:
         encoding="utf-8",
         stdin=subprocess.DEVNULL,
     )
-    kept = set(re.findall(r"^(.+) KEPT$", run.stdout, re.MULTILINE))
-    broken = set(re.findall(r"^(.+) BROKEN$", run.stdout, re.MULTILINE))
+    kept = set(re.findall(r"^(.+) KEPT(?: \(.+\))?$", run.stdout, re.MULTILINE))
+    broken = set(re.findall(r"^(.+) BROKEN(?: \(.+\))?$", run.stdout, re.MULTILINE))
     assert kept or broken, run.stdout + run.stderr
     assert run.returncode == (1 if broken else 0), run.stdout + run.stderr
     return kept, broken

@@ -74,20 +74,20 @@ $(BIN)/python:
 
 $(VENV)/.run: pyproject.toml | $(BIN)/python
 	@echo "installing qqproto into $(VENV)"
-	@$(PIP) --editable '.[asyncio,cli]'
+	@$(PIP) --editable '.[asyncio,cli,trio]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml $(VENV)/.run
 	@echo "installing the test tools into $(VENV)"
-	@$(PIP) --editable '.[asyncio,cli,dev]'
+	@$(PIP) --editable '.[asyncio,cli,dev,trio]'
 	@touch $@
 
 $(VENV)/.mutate: $(VENV)/.dev
 	@echo "installing mutmut into $(VENV)"
-	@$(PIP) --editable '.[asyncio,cli,dev,mutate]'
+	@$(PIP) --editable '.[asyncio,cli,dev,mutate,trio]'
 	@touch $@
 
 $(VENV)/.docs: pyproject.toml $(VENV)/.run
 	@echo "installing the documentation tools into $(VENV)"
-	@$(PIP) --editable '.[asyncio,cli,docs]'
+	@$(PIP) --editable '.[asyncio,cli,docs,trio]'
 	@touch $@

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from types import ModuleType
 from typing import Any, Protocol
 
+import anyio
+from anyio.from_thread import start_blocking_portal
+
 import qqproto_transports.asyncio
+import qqproto_transports.trio
 from qqproto import Dispatch, Event, Session, Status, Stopped
 from tests.scenarios.threads import GUARD, LoopThread
 from tests.transports.loops import no_task_left, nothing_left_behind
@@ -130,7 +136,59 @@ class AsyncioDriver(Driver):
                 await asyncio.wait(self._tasks.values())
 
 
-DRIVERS: list[type[Driver]] = [AsyncioDriver]
+class TrioDriver(Driver):
+    """All bots are tasks of one trio, which ends when nothing of them is left."""
+
+    module = qqproto_transports.trio
+    backend = "trio"
+
+    def __init__(self) -> None:
+        self._thread = start_blocking_portal(self.backend)
+        self._tasks: dict[Life, Future[None]] = {}
+
+    def __enter__(self) -> TrioDriver:
+        self._portal = self._thread.__enter__()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._thread.__exit__(None, None, None)
+
+    def spawn(self, life: Life) -> None:
+        self._tasks[life] = self._portal.start_task_soon(self._live, life)
+
+    def call(self, function: Callable[[], Any]) -> Any:
+        async def call() -> Any:
+            result = function()
+            return await result if inspect.isawaitable(result) else result
+
+        return self._portal.start_task_soon(call).result(GUARD)
+
+    def cancel(self, life: Life) -> None:
+        self._tasks[life].cancel()
+
+    async def _live(self, life: Life) -> None:
+        try:
+            async with life.gateway as gateway:
+                life.entered()
+                async for event in gateway:
+                    life.take(event)
+                    while life.busy:  # noqa: ASYNC110  # a story in another thread says when it is not
+                        await anyio.sleep(PAUSE)
+        except BaseException as error:
+            life.left(error)
+            if not isinstance(error, Exception):
+                raise
+        else:
+            life.left(None)
+
+
+class AnyioDriver(TrioDriver):
+    """The same driver in an anyio program on asyncio."""
+
+    backend = "asyncio"
+
+
+DRIVERS: list[type[Driver]] = [AsyncioDriver, TrioDriver, AnyioDriver]
 
 
 def eventually(condition: Callable[[], object], within: float = GUARD) -> None:

@@ -237,4 +237,4 @@ except ImportError as error:
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
-    assert "pip install 'qqproto[asyncio]'" in done.stdout
+    assert "pip install httpx" in done.stdout

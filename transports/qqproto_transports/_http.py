@@ -29,7 +29,7 @@ def exchange_by(
     try:
         import httpx
     except ImportError:
-        raise ImportError("httpx is missing: pip install 'qqproto[asyncio]', or give an `http=` of your own") from None
+        raise ImportError("httpx is missing: pip install httpx, or give an `http=` of your own") from None
     if http is not None and not isinstance(http, httpx.AsyncClient):
         raise TypeError(f"http must be an httpx.AsyncClient or an async callable, not {type(http).__name__}")
     return _HTTPX(http, make_context, max_body)

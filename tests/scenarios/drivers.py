@@ -58,9 +58,11 @@ class Life(Protocol):
 class Driver(ABC):
     """A driver at work: its event loop in a thread, or its threads, for as long as the block lasts.
 
-    ``module`` is its public module. ``has_loop``: a handler that blocks, blocks the driver as well.
+    ``module`` is its public module. ``has_loop``: a handler that blocks, blocks the driver as well, and a body can be
+    cancelled.
     """
 
+    name: str
     module: ModuleType
     has_loop = True
 
@@ -90,6 +92,7 @@ class Driver(ABC):
 class AsyncioDriver(Driver):
     """All bots are tasks of one event loop, at whose end nothing of them may be left."""
 
+    name = "asyncio"
     module = qqproto_transports.asyncio
 
     def __init__(self) -> None:

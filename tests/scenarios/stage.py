@@ -1,11 +1,13 @@
-"""Where the scenarios play: a gateway of our own in a thread, a network in front of it, and bots on one driver."""
+"""Where the scenarios play: a gateway of our own in a thread, networks in front of it, and bots on one driver."""
 
 from __future__ import annotations
 
+import re
+import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, TypeVar, overload
 
 from qqproto import Credentials, Endpoints, Policy
 from qqproto.testing import FakeConversation, FakePlatform, c2c_message
@@ -21,21 +23,57 @@ SLACK = 5.0
 """Seconds by which the platform lets a heartbeat be late before it calls that a violation; the machine may be busy."""
 
 
+class Way:
+    """The network between bots and one door of the platform.
+
+    ``outside`` is where bots knock and where faults are made; with TLS ``inside`` is what follows behind it, in plain
+    text. Without TLS they are the same.
+    """
+
+    def __init__(self, to_port: int, tls: ssl.SSLContext | None) -> None:
+        self._to_port = to_port
+        self.tls = tls
+        self.outside: Network
+        self.inside: Network
+
+    async def build(self, stack: AsyncExitStack) -> Way:
+        port = self._to_port
+        if self.tls is not None:
+            self.inside = await stack.enter_async_context(Network(port, tls=self.tls))
+            port = self.inside.port
+        self.outside = await stack.enter_async_context(Network(port))
+        if self.tls is None:
+            self.inside = self.outside
+        return self
+
+    def url(self, scheme: str, host: str = "127.0.0.1") -> str:
+        """The address of the door; ``scheme`` is what it is without TLS."""
+        return f"{scheme}{'s' if self.tls is not None else ''}://{host}:{self.outside.port}"
+
+
 class Stage:
     """A platform and the ways to it, for as long as the block lasts; its verbs may be called from the story's thread.
 
-    ``wire`` is the network between bots and the gateway's WebSocket, ``web`` the one between them and HTTP. Bots are
-    made with :meth:`bot`, and seen out at the end.
+    ``wire`` is the network between bots and the gateway's WebSocket, ``web`` the one between them and HTTP; ``tls`` and
+    ``web_tls`` say with which certificate each door is kept. Bots are made with :meth:`bot`, and seen out at the end.
     """
 
-    def __init__(self, driver: Driver, *, heartbeat: float = 41.25) -> None:
+    def __init__(
+        self,
+        driver: Driver,
+        *,
+        heartbeat: float = 41.25,
+        tls: ssl.SSLContext | None = None,
+        web_tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.driver = driver
         self._heartbeat = heartbeat
+        self._tls = tls, web_tls
         self._thread = LoopThread(self._build)
-        self._bots: list[Bot] = []
+        self.bots: list[Bot] = []
         self.local: LocalGateway
-        self.wire: Network
-        self.web: Network
+        self.gateway_way: Way
+        self.web_way: Way
 
     def __enter__(self) -> Stage:
         self._thread.__enter__()
@@ -43,7 +81,7 @@ class Stage:
 
     def __exit__(self, *exc: object) -> None:
         try:
-            for bot in self._bots:
+            for bot in self.bots:
                 bot.see_out()
         finally:
             self._thread.__exit__(*exc)
@@ -58,20 +96,33 @@ class Stage:
     @property
     def endpoints(self) -> Endpoints:
         """Where bots find HTTP."""
-        url = f"http://127.0.0.1:{self.web.port}"
+        url = self.web_way.url("http")
         return Endpoints(api_base=url, token_url=f"{url}/app/getAppAccessToken")
 
     def account(self, *, credentials: Credentials | None = None, policy: Policy = QUICK, **options: Any) -> Any:
         """The bot's account at this platform."""
-        options = {"endpoints": self.endpoints, **options}
+        options.setdefault("endpoints", self.endpoints)
         return self.driver.module.BotAccount(credentials or self.credentials, policy=policy, **options)
 
     def bot(self, *, account: Any = None, policy: Policy = QUICK, **options: Any) -> Bot:
         """A bot that does not live yet."""
         account = account if account is not None else self.account(policy=policy)
-        bot = Bot(self.driver, self.driver.module.open_gateway(account, intents=INTENTS, **options))
-        self._bots.append(bot)
+        options.setdefault("intents", INTENTS)
+        bot = Bot(self.driver, self.driver.module.open_gateway(account, **options))
+        self.bots.append(bot)
         return bot
+
+    # -- the network ----------------------------------------------------------------------------------------------
+
+    @property
+    def wire(self) -> Network:
+        """The network in front of the gateway; its verbs are called inside of :meth:`do`."""
+        return self.gateway_way.outside
+
+    @property
+    def web(self) -> Network:
+        """The network in front of the HTTP endpoints."""
+        return self.web_way.outside
 
     # -- the platform ---------------------------------------------------------------------------------------------
 
@@ -80,7 +131,11 @@ class Stage:
         """The fake platform; its levers are pulled inside of :meth:`do`."""
         return self.local.platform
 
-    def do(self, function: Callable[[], Awaitable[T] | T]) -> T:
+    @overload
+    def do(self, function: Callable[[], Coroutine[object, object, T]]) -> T: ...
+    @overload
+    def do(self, function: Callable[[], T]) -> T: ...
+    def do(self, function: Callable[[], object]) -> object:
         """Call ``function`` in the gateway's thread, and return what it gives."""
         return self._thread.do(function)
 
@@ -133,13 +188,26 @@ class Stage:
         """The opcodes that the gateway has seen."""
         return self.do(lambda: self.platform.ops(heartbeats=heartbeats))
 
+    # -- what must not be seen ------------------------------------------------------------------------------------
+
+    def secrets(self) -> set[str]:
+        """What nobody may tell: the bot's secret, and every token that it was given."""
+        replies = b"".join(bytes(link.to_client) for link in self.web_way.inside.links)
+        tokens = re.findall(rb'"access_token":"([^"]+)"', replies)
+        return {self.credentials.secret, *(token.decode() for token in tokens)}
+
+    def told(self) -> str:
+        """All that the bots have shown of themselves."""
+        things = [(bot.gateway, bot.gateway.account, bot.gateway.status(), bot.events, bot.error) for bot in self.bots]
+        return repr(things)
+
     # -- steps ----------------------------------------------------------------------------------------------------
 
     @asynccontextmanager
     async def _build(self) -> AsyncIterator[None]:
-        local = LocalGateway(heartbeat_interval=self._heartbeat)
-        async with local, Network(local.port) as wire, Network(local.port) as web:
-            self.local, self.wire, self.web = local, wire, web
-            local.platform.behaviour.slack = SLACK
-            local.platform.gateway_url = f"ws://127.0.0.1:{wire.port}/websocket"
+        async with AsyncExitStack() as stack:
+            self.local = await stack.enter_async_context(LocalGateway(heartbeat_interval=self._heartbeat))
+            self.gateway_way, self.web_way = [await Way(self.local.port, tls).build(stack) for tls in self._tls]
+            self.platform.behaviour.slack = SLACK
+            self.platform.gateway_url = f"{self.gateway_way.url('ws')}/websocket"
             yield

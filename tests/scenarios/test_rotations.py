@@ -7,19 +7,14 @@ from collections.abc import Callable
 import pytest
 
 from qqproto import Disconnected, Dispatch, Offline, Online, Ready, Resumed, Stopped, StopReason
-from tests.scenarios.bots import Bot
 from tests.scenarios.stage import Stage
-
-
-def contents(bot: Bot) -> list[str]:
-    return [event.data["content"] for event in bot.heard(Dispatch)]
 
 
 def test_connects_hears_and_says_goodbye(stage: Stage) -> None:
     bot = stage.bot().start()
     bot.until(Ready)
     stage.say("one", "two", "three")
-    bot.until(lambda event: contents(bot)[-1:] == ["three"])
+    bot.until_hears("three")
     bot.close()
 
     assert bot.end() is None
@@ -50,7 +45,7 @@ def test_a_rotation_costs_one_resume_and_never_shows(stage: Stage, rotate: Calla
         bot.until(Dispatch)
 
     assert stage.ops() == [2, 6, 6, 6, 6, 6]
-    assert contents(bot) == ["before", "0", "1", "2", "3", "4"]
+    assert bot.contents == ["before", "0", "1", "2", "3", "4"]
     assert [gone.planned for gone in bot.heard(Disconnected)] == [True] * 5
     assert bot.heard(Offline) == []
     assert len(bot.heard(Online)) == 1
@@ -61,13 +56,14 @@ def test_what_is_said_while_the_bot_is_away_is_not_lost(stage: Stage) -> None:
     bot = stage.bot().start()
     bot.until(Ready)
     stage.say(1, 2)
-    bot.until(lambda event: contents(bot)[-1:] == ["2"])
+    bot.until_hears("2")
     stage.reset()
     stage.say(3, 4)
     gone = bot.until(Disconnected)
     bot.until(Resumed)
+    bot.until_hears(4)
 
     assert gone.failure is not None
     assert gone.failure.kind.value == "reset"
-    assert contents(bot) == ["1", "2", "3", "4"]
+    assert bot.contents == ["1", "2", "3", "4"]
     assert stage.ops() == [2, 6]

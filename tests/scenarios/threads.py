@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager
-from typing import TypeVar
+from typing import TypeVar, overload
 
 T = TypeVar("T")
 
@@ -38,14 +38,18 @@ class LoopThread:
         self._ended.result(GUARD)
         self._thread.join(GUARD)
 
-    def do(self, function: Callable[[], Awaitable[T] | T], within: float = GUARD) -> T:
+    @overload
+    def do(self, function: Callable[[], Coroutine[object, object, T]]) -> T: ...
+    @overload
+    def do(self, function: Callable[[], T]) -> T: ...
+    def do(self, function: Callable[[], object]) -> object:
         """Call ``function`` in the loop, wait for what it gives if that is awaitable, and return it."""
 
-        async def call() -> T:
+        async def call() -> object:
             result = function()
             return await result if inspect.isawaitable(result) else result
 
-        return asyncio.run_coroutine_threadsafe(call(), self._loop.result()).result(within)
+        return asyncio.run_coroutine_threadsafe(call(), self._loop.result()).result(GUARD)
 
     def _run(self) -> None:
         try:

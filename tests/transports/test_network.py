@@ -143,6 +143,7 @@ async def test_remembers_what_passed_in_each_direction() -> None:
         writer.write_eof()
         await reader.read()
         (link,) = network.links
+        assert network.clients == 0, "it has said all that it will"
         assert link.from_client == b"hello"
         assert link.to_client == b"hello, the end"
         writer.close()
@@ -306,6 +307,7 @@ async def test_new_connections_are_taken_and_nothing_is_carried() -> None:
         old_writer.write(b"hello")
         assert await old_reader.readexactly(5) == b"hello"
         nothing = asyncio.ensure_future(reader.read(1))
+        assert network.clients == 2
         network.swallows = False
         _, third = await reached(network)
         assert not nothing.done()

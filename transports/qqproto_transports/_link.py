@@ -90,8 +90,14 @@ class End(asyncio.Protocol):
         self._waiting = bytearray()
         self._next_piece: asyncio.TimerHandle | None = None
         self._ended = False
+        """Whether the end of its stream came in."""
         self._unread_for: set[str] = set()
         self.over = False
+
+    @property
+    def there(self) -> bool:
+        """Whether somebody is there who has not ended the connection."""
+        return self._transport is not None and not self.over and not self._ended
 
     @property
     def _other(self) -> End:
@@ -125,9 +131,9 @@ class End(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """The transport closes itself when this is false."""
+        self._ended = True
         if self._link.lost:
             return True
-        self._ended = True
         if self._next_piece is None:
             self._other.end()
         return not self._other._ended

@@ -68,6 +68,11 @@ class Network:
             self._empty.clear()
             await self._empty.wait()
 
+    @property
+    def clients(self) -> int:
+        """How many connections there are that their client has not ended."""
+        return sum(link.near.there for link in self.links)
+
     # -- the connections there are --------------------------------------------------------------------------------
 
     def lose(self) -> None:

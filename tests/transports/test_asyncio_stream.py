@@ -15,6 +15,8 @@ import trustme
 
 from qqproto import FailureKind, OpenConnection, Policy
 from qqproto_transports._asyncio_stream import AsyncioStream
+from qqproto_transports._common import Proxy
+from qqproto_transports._egress import Egress
 from qqproto_transports._failures import failure_of
 from qqproto_transports._tls import default_context
 from tests.transports.certificates import server_context, trusting
@@ -60,11 +62,12 @@ async def stream(
     *,
     scheme: str = "ws",
     context: Callable[[], ssl.SSLContext] = trusting,
+    proxy: Proxy = None,
     policy: Policy = Policy(),
 ) -> AsyncIterator[AsyncioStream]:
     """A stream to this machine; nothing is left of it in the end."""
     action = OpenConnection(1, 0.0, f"{scheme}://127.0.0.1:{port}/websocket")
-    result = AsyncioStream(listener, action, context, policy)  # type: ignore[arg-type]  # the part of a runner it uses
+    result = AsyncioStream(listener, action, Egress(proxy, context()), policy)  # type: ignore[arg-type]  # the part of a runner it uses
     try:
         yield result
     finally:
@@ -404,7 +407,7 @@ async def test_a_host_that_no_certificate_can_name_is_a_failure(factory: Any) ->
     asyncio.get_running_loop().set_task_factory(factory)
     listener = Listener()
     action = OpenConnection(1, 0.0, "wss://.example/websocket")
-    connection = AsyncioStream(listener, action, trusting, Policy())  # type: ignore[arg-type]  # as above
+    connection = AsyncioStream(listener, action, Egress(None, trusting()), Policy())  # type: ignore[arg-type]  # as above
     assert listener.told == [], "a machine that is being drained is told nothing"
     await connection.finished
 

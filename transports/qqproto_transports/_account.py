@@ -1,8 +1,7 @@
-"""A bot's account but for its I/O: whose it is, its TLS context, and the headers that its token makes."""
+"""A bot's account but for its I/O: whose it is, its way out, and the headers that its token makes."""
 
 from __future__ import annotations
 
-import ssl
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Generic, TypeVar
@@ -11,7 +10,7 @@ from qqproto.credentials import Credentials, Token
 from qqproto.credentials import authorization as authorization_value
 from qqproto.policy import Policy
 from qqproto_transports._account_runner import AccountRunner
-from qqproto_transports._tls import default_context
+from qqproto_transports._egress import Egress
 
 Runner = TypeVar("Runner", bound=AccountRunner)
 
@@ -21,9 +20,9 @@ class AccountCore(Generic[Runner]):
 
     runner: Runner
 
-    def __init__(self, credentials: Credentials, ssl_context: ssl.SSLContext | None, policy: Policy) -> None:
+    def __init__(self, credentials: Credentials, egress: Egress, policy: Policy) -> None:
         self._credentials = credentials
-        self._context = ssl_context
+        self.egress = egress
         self.policy = policy
 
     @property
@@ -35,11 +34,6 @@ class AccountCore(Generic[Runner]):
     def current_token(self) -> Token | None:
         """The token in force, None if there is none yet, or it has expired or was refused; nothing is fetched."""
         return self.runner.account.current_token(self.runner.clock())
-
-    def make_context(self) -> ssl.SSLContext:
-        if self._context is None:
-            self._context = default_context()
-        return self._context
 
     def _headers(self, token: Token) -> dict[str, str]:
         """The headers of a REST call."""

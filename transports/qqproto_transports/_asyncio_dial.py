@@ -1,4 +1,4 @@
-"""How asyncio reaches a host: its addresses raced against each other, the losers closed.
+"""How asyncio reaches a host: by way of which proxy, and its addresses raced against each other, the losers closed.
 
 ``loop.create_connection`` would do, but uvloop's does not race, and CPython's does not wait for those that it cancels.
 """
@@ -9,8 +9,15 @@ import asyncio
 import socket
 
 from qqproto.failures import Failure, FailureKind
+from qqproto.wire.proxies import Proxy
 from qqproto_transports._addresses import HEAD_START, Address, in_turn
+from qqproto_transports._egress import Egress
 from qqproto_transports._failures import Failed
+
+
+async def choose_proxy(egress: Egress, url: str) -> Proxy | None:
+    """The proxy for ``url``; the host's own choice is made in another thread."""
+    return await asyncio.to_thread(egress.choose, url) if egress.blocks else egress.choose(url)
 
 
 async def connect(host: str, port: int) -> socket.socket:

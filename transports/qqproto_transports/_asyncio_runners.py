@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Callable
 
 from qqproto.account import Account
@@ -15,6 +14,7 @@ from qqproto_transports._account_runner import AccountRunner, Asker
 from qqproto_transports._asyncio_stream import AsyncioStream
 from qqproto_transports._clock import LONGEST_WAIT
 from qqproto_transports._common import HTTPExchange
+from qqproto_transports._egress import Egress
 from qqproto_transports._gateway import Crew
 from qqproto_transports._journal import Journal
 from qqproto_transports._shard_runner import ShardRunner
@@ -122,17 +122,17 @@ class AsyncioShardRunner(ShardRunner):
         journal: Journal,
         tell: Callable[[Event], None],
         drained: Callable[[], None],
-        make_context: Callable[[], ssl.SSLContext],
+        egress: Egress,
         policy: Policy,
     ) -> None:
         super().__init__(shard, account, journal, tell, drained)
-        self._make_context = make_context
+        self._egress = egress
         self._policy = policy
         self._alarm = Alarm(account.clock, self.handle_timer)
         self.unfinished: set[AsyncioStream] = set()
 
     def _dial(self, action: OpenConnection) -> AsyncioStream:
-        stream = AsyncioStream(self, action, self._make_context, self._policy)
+        stream = AsyncioStream(self, action, self._egress, self._policy)
         self.unfinished.add(stream)
         stream.finished.add_done_callback(lambda _: self.unfinished.discard(stream))
         return stream

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
-from collections.abc import Callable
 from typing import cast
 
 from qqproto.actions import OpenConnection
 from qqproto.policy import Policy
-from qqproto_transports._asyncio_dial import connect
+from qqproto_transports._asyncio_dial import choose_proxy, connect
+from qqproto_transports._egress import Egress
 from qqproto_transports._route import Route
 from qqproto_transports._shard_runner import ShardRunner
 from qqproto_transports._stream import LINGER, StreamCore
@@ -18,12 +17,10 @@ from qqproto_transports._stream import LINGER, StreamCore
 class AsyncioStream(asyncio.Protocol, StreamCore):
     """A stream on an asyncio transport; ``finished`` is done when neither task nor socket is left of it."""
 
-    def __init__(
-        self, runner: ShardRunner, action: OpenConnection, make_context: Callable[[], ssl.SSLContext], policy: Policy
-    ) -> None:
+    def __init__(self, runner: ShardRunner, action: OpenConnection, egress: Egress, policy: Policy) -> None:
         StreamCore.__init__(self, runner, action.id, policy)
         self._url = action.url
-        self._make_context = make_context
+        self._egress = egress
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._begun = False
@@ -111,7 +108,8 @@ class AsyncioStream(asyncio.Protocol, StreamCore):
     async def _dial(self) -> None:
         await asyncio.sleep(0)  # An eager task factory would begin it while the machine is being drained.
         try:
-            self._route = Route(self._url, None, self._make_context)
+            proxy = await choose_proxy(self._egress, self._url)
+            self._route = Route(self._url, proxy, self._egress.context, self._policy)
             sock = await connect(*self._route.address)
             await self._loop.create_connection(lambda: self, sock=sock)
         except Exception as error:

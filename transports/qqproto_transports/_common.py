@@ -15,6 +15,11 @@ HTTPExchange: TypeAlias = Callable[[HTTPRequest], Awaitable[HTTPResponse]]
 """A host's own HTTP: one request, one reply with its whole body. It must not follow redirects, which would carry the
 secret to another host, and raises what its library raises."""
 
+Proxy: TypeAlias = str | Callable[[str], "str | None"] | None
+"""How a bot gets out: ``"env"``, as the environment says, read as curl reads it; None, without a proxy; the URL of one;
+or a callable that is given the URL to be reached and returns the proxy's, or None. It is asked anew for each
+connection, never on an event loop, and may block."""
+
 Shards: TypeAlias = int | Literal["auto"] | Iterable[tuple[int, int]]
 """What part of a bot a process runs: all of so many shards, all of as many as the platform recommends, or those of
 these indexes and their count."""

@@ -7,49 +7,52 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
-from typing import Protocol
+from typing import TypeAlias
 from urllib.parse import urlsplit
 
 from qqproto.failures import Failure, FailureKind
-from qqproto_transports._failures import Failed
+from qqproto.policy import Policy
+from qqproto.wire.proxies import Proxy, ProxyKind
+from qqproto.wire.tunnel import Tunnel, tunnel_through
+from qqproto_transports._failures import Failed, failure_of
 from qqproto_transports._tls import TLS
 
-
-class Layer(Protocol):
-    """One thing on the way that has to be agreed upon, and what it then makes of the bytes; TLS, say."""
-
-    @property
-    def established(self) -> bool: ...
-    @property
-    def ended(self) -> bool: ...
-
-    def start(self) -> None: ...
-    def receive_data(self, data: bytes) -> bytes: ...
-    def send_data(self, data: bytes) -> None: ...
-    def close(self) -> None: ...
-    def data_to_send(self) -> bytes: ...
+Layer: TypeAlias = TLS | Tunnel
+"""One thing on the way that has to be agreed upon; the bytes of the next go through it."""
 
 
 class Route:
-    """Bytes of the wire in, the gateway's bytes out, and back.
+    """Bytes of the wire in, the gateway's bytes out, and back: TLS with the gateway if ``url`` is wss, a proxy's tunnel
+    around it, TLS with the proxy around that.
 
     Open TCP to :attr:`address`, call :meth:`start`, then feed :meth:`receive_data`; after every call, also one that
     raised, send what :meth:`data_to_send` gives. Nothing may be sent before :attr:`established`, and by then every
-    certificate is verified, if the context of ``make_context`` verifies. The constructor raises
-    :class:`~qqproto_transports._failures.Failed` for an address that leads nowhere. The methods raise that or
-    :class:`ssl.SSLError`; the route is of no use then.
+    certificate is verified, if the context of ``make_context`` verifies; a proxy's certificate before it is told the
+    credentials. The constructor raises :class:`~qqproto_transports._failures.Failed` for an address that leads nowhere.
+    The methods raise that or :class:`ssl.SSLError`; the route is of no use then.
     """
 
-    def __init__(self, url: str, proxy: str | None, make_context: Callable[[], ssl.SSLContext]) -> None:
-        if proxy is not None:
-            raise Failed(Failure(FailureKind.PROXY, "this driver cannot go through a proxy"))
+    def __init__(
+        self,
+        url: str,
+        proxy: Proxy | None,
+        make_context: Callable[[], ssl.SSLContext],
+        policy: Policy = Policy(),
+    ) -> None:
         parts = urlsplit(url)
         secure = parts.scheme == "wss"
-        host = parts.hostname or ""
-        self.address: tuple[str, int] = (host, parts.port or (443 if secure else 80))
+        host, port = parts.hostname or "", parts.port or (443 if secure else 80)
+        self.address: tuple[str, int] = (host, port) if proxy is None else (proxy.host, proxy.port)
         """Where TCP has to be opened."""
-        self._layers: list[Layer] = [_tls(make_context(), host)] if secure else []
-        """What is agreed upon, in this order; the bytes of each go through the one before."""
+        self._proxy = proxy
+        self._tunnel = None if proxy is None else _tunnel(proxy, host, port, policy)
+        self._layers: list[Layer] = []
+        if proxy is not None and proxy.kind is ProxyKind.HTTPS:
+            self._layers.append(_tls(make_context(), proxy.host, "proxy"))
+        if self._tunnel is not None:
+            self._layers.append(self._tunnel)
+        if secure:
+            self._layers.append(_tls(make_context(), host, "gateway"))
         self._outgoing = bytearray()
         self.established = False
         """Whether the gateway hears what is sent: every layer stands."""
@@ -84,6 +87,26 @@ class Route:
         self._outgoing.clear()
         return data
 
+    def blame(self, error: BaseException) -> BaseException:
+        """What ``error``, which ended the way here, means: behind a proxy it is the proxy that cannot be reached, or
+        hangs up.
+        """
+        if self._proxy is None or self._tunnel is None or self.established:
+            return error
+        try:
+            failure = failure_of(error)
+        except BaseException as bug:
+            return bug
+        kind, what = failure.kind, failure.message
+        if not self._tunnel.established and self._tunnel.failure is None:
+            if kind is FailureKind.TLS_UNTRUSTED:
+                what = f"of the proxy: {what}"
+            else:
+                kind, what = FailureKind.PROXY, f"the proxy cannot be reached: {what}"
+        return Failed(Failure(kind, f"{what} (by way of {self._proxy})", failure.http_status))
+
+    # -- steps ----------------------------------------------------------------------------------------------------
+
     def _start_layer(self, depth: int) -> None:
         if depth == len(self._layers):
             self.established = True
@@ -98,6 +121,8 @@ class Route:
         layer = self._layers[depth]
         stood = layer.established
         inner = layer.receive_data(data)
+        if isinstance(layer, Tunnel) and layer.failure is not None:
+            raise Failed(layer.failure)
         if layer.established and not stood:
             self._start_layer(depth + 1)
         result = self._receive(inner, depth + 1) if inner else b""
@@ -111,14 +136,22 @@ class Route:
         for layer in reversed(self._layers):
             if data:
                 layer.send_data(data)
-            if closing:
+            if closing and isinstance(layer, TLS):
                 layer.close()
             data = layer.data_to_send()
         self._outgoing += data
 
 
-def _tls(context: ssl.SSLContext, host: str) -> TLS:
+def _tunnel(proxy: Proxy, host: str, port: int, policy: Policy) -> Tunnel:
+    try:
+        return tunnel_through(proxy, host, port, policy)
+    except ImportError as error:
+        raise Failed(Failure(FailureKind.PROXY, str(error))) from None
+
+
+def _tls(context: ssl.SSLContext, host: str, whose: str) -> TLS:
     try:
         return TLS(context, host)
     except ValueError:
-        raise Failed(Failure(FailureKind.DNS, "the gateway's host is no valid name")) from None
+        kind = FailureKind.DNS if whose == "gateway" else FailureKind.PROXY
+        raise Failed(Failure(kind, f"the {whose}'s host is no valid name")) from None

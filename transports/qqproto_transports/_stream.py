@@ -100,6 +100,8 @@ class StreamCore(ABC):
             raise Failed(Failure(FailureKind.OTHER, f"more than {limit} bytes could not be sent"))
 
     def _fail(self, error: BaseException) -> None:
+        if self._route is not None and not self._opened:
+            error = self._route.blame(error)
         self._cut()
         if not self._over:
             self._over = True

@@ -18,12 +18,12 @@ from qqproto.shard import Shard
 from qqproto_transports._asyncio_account import BotAccount
 from qqproto_transports._asyncio_runners import AsyncioAccountRunner, AsyncioCrew, AsyncioShardRunner
 from qqproto_transports._clock import clock as system_clock
-from qqproto_transports._common import USER_AGENT, GatewayStopped, HTTPExchange, Logger, Shards, Unavailable
+from qqproto_transports._common import USER_AGENT, GatewayStopped, HTTPExchange, Logger, Proxy, Shards, Unavailable
+from qqproto_transports._egress import Egress
 from qqproto_transports._failures import failure_of
 from qqproto_transports._gateway import GatewayCore, shard_configs
 from qqproto_transports._http import exchange_by
 from qqproto_transports._journal import Journal
-from qqproto_transports._tls import default_context
 
 if TYPE_CHECKING:
     import httpx
@@ -34,6 +34,7 @@ __all__ = [
     "GatewayStopped",
     "HTTPExchange",
     "Logger",
+    "Proxy",
     "Shards",
     "Unavailable",
     "failure_of",
@@ -107,7 +108,7 @@ class Gateway(GatewayCore[AsyncioShardRunner]):
 
         def make_runner(shard: Shard) -> AsyncioShardRunner:
             return AsyncioShardRunner(
-                shard, account.runner, journal, self._buffer.append, self._drained, account.make_context, policy
+                shard, account.runner, journal, self._buffer.append, self._drained, account.egress, policy
             )
 
         self._add_shards(configs, policy, loads, make_runner, auto=auto)
@@ -221,6 +222,7 @@ async def run(
     on_event: Callable[[Event], None],
     *,
     http: HTTPExchange | httpx.AsyncClient | None = None,
+    proxy: Proxy = "env",
     ssl_context: ssl.SSLContext | None = None,
     policy: Policy = Policy(),
     clock: Callable[[], float] = system_clock,
@@ -232,17 +234,11 @@ async def run(
     goodbye. An exception from ``on_event`` is a bug: the shard says ``Stopped``, and the exception is raised. Events
     are logged as :func:`open_gateway` has it.
     """
-    context = ssl_context
-
-    def make_context() -> ssl.SSLContext:
-        nonlocal context
-        context = context or default_context()
-        return context
-
-    runner = AsyncioAccountRunner(account, clock, exchange_by(http, make_context, policy.max_http_body))
+    egress = Egress(proxy, ssl_context)
+    runner = AsyncioAccountRunner(account, clock, exchange_by(http, egress.context, policy.max_http_body))
     crew = AsyncioCrew(runner)
     journal = Journal(logger, clock)
-    crew.runners.append(AsyncioShardRunner(shard, runner, journal, on_event, crew.changed, make_context, policy))
+    crew.runners.append(AsyncioShardRunner(shard, runner, journal, on_event, crew.changed, egress, policy))
     crew.start()
     try:
         await crew.until(lambda: crew.ended, None)

@@ -19,7 +19,8 @@ from qqproto_transports._account import AsyncAccount
 from qqproto_transports._anyio_runners import AnyioAccountRunner
 from qqproto_transports._anyio_tasks import Tasks
 from qqproto_transports._clock import clock as system_clock
-from qqproto_transports._common import HTTPExchange, Unavailable
+from qqproto_transports._common import HTTPExchange, Proxy, Unavailable
+from qqproto_transports._egress import Egress
 from qqproto_transports._http import exchange_by
 
 if TYPE_CHECKING:
@@ -45,15 +46,16 @@ class BotAccount(AsyncAccount[AnyioAccountRunner]):
         *,
         endpoints: Endpoints = Endpoints(),
         http: HTTPExchange | httpx.AsyncClient | None = None,
+        proxy: Proxy = "env",
         ssl_context: ssl.SSLContext | None = None,
         policy: Policy = Policy(),
         clock: Callable[[], float] = system_clock,
     ) -> None:
-        super().__init__(credentials, ssl_context, policy)
+        super().__init__(credentials, Egress(proxy, ssl_context), policy)
         self.runner = AnyioAccountRunner(
             Account(credentials, endpoints=endpoints, policy=policy),
             clock,
-            exchange_by(http, self.make_context, policy.max_http_body),
+            exchange_by(http, self.egress.context, policy.max_http_body),
         )
 
     async def token(self, *, rejected: Token | None = None, timeout: float = 15.0) -> Token:

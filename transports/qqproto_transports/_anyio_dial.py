@@ -1,4 +1,4 @@
-"""How anyio reaches a host: its addresses raced against each other, the losers closed.
+"""How anyio reaches a host: by way of which proxy, and its addresses raced against each other, the losers closed.
 
 ``anyio.connect_tcp`` races as well, but loses the socket if it is cancelled in the moment of success.
 """
@@ -8,12 +8,19 @@ from __future__ import annotations
 import os
 import socket
 
-from anyio import Event, create_task_group, getaddrinfo, move_on_after, wait_writable
+from anyio import Event, create_task_group, getaddrinfo, move_on_after, to_thread, wait_writable
 from anyio.abc import TaskGroup
 
 from qqproto.failures import Failure, FailureKind
+from qqproto.wire.proxies import Proxy
 from qqproto_transports._addresses import HEAD_START, Address, in_turn
+from qqproto_transports._egress import Egress
 from qqproto_transports._failures import Failed
+
+
+async def choose_proxy(egress: Egress, url: str) -> Proxy | None:
+    """The proxy for ``url``; the host's own choice is made in another thread, and not waited for when it is late."""
+    return await to_thread.run_sync(egress.choose, url, abandon_on_cancel=True) if egress.blocks else egress.choose(url)
 
 
 async def connect(host: str, port: int) -> socket.socket:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable
 
 import anyio
@@ -18,6 +17,7 @@ from qqproto_transports._anyio_alarm import Alarm
 from qqproto_transports._anyio_stream import AnyioStream
 from qqproto_transports._anyio_tasks import Changes, Tasks, this_loop
 from qqproto_transports._common import HTTPExchange
+from qqproto_transports._egress import Egress
 from qqproto_transports._gateway import Crew
 from qqproto_transports._journal import Journal
 from qqproto_transports._shard_runner import ShardRunner
@@ -111,12 +111,12 @@ class AnyioShardRunner(ShardRunner):
         tell: Callable[[Event], None],
         crew: AnyioCrew,
         drained: Callable[[], None],
-        make_context: Callable[[], ssl.SSLContext],
+        egress: Egress,
         policy: Policy,
     ) -> None:
         super().__init__(shard, account, journal, tell, drained)
         self._crew = crew
-        self._make_context = make_context
+        self._egress = egress
         self._policy = policy
         self._alarm = Alarm(account.clock, self.handle_timer)
 
@@ -125,7 +125,7 @@ class AnyioShardRunner(ShardRunner):
         super().start()
 
     def _dial(self, action: OpenConnection) -> AnyioStream:
-        return AnyioStream(self, action, self._make_context, self._policy, self._crew.tasks)
+        return AnyioStream(self, action, self._egress, self._policy, self._crew.tasks)
 
     def _set_alarm(self, at: float | None) -> None:
         self._alarm.set(at)

@@ -7,15 +7,14 @@ its progress watched.
 from __future__ import annotations
 
 import socket
-import ssl
-from collections.abc import Callable
 
 from anyio import CancelScope, Event, create_task_group, current_time, move_on_after, wait_readable, wait_writable
 
 from qqproto.actions import OpenConnection
 from qqproto.policy import Policy
-from qqproto_transports._anyio_dial import connect
+from qqproto_transports._anyio_dial import choose_proxy, connect
 from qqproto_transports._anyio_tasks import Tasks
+from qqproto_transports._egress import Egress
 from qqproto_transports._route import Route
 from qqproto_transports._shard_runner import ShardRunner
 from qqproto_transports._stream import LINGER, StreamCore
@@ -31,13 +30,13 @@ class AnyioStream(StreamCore):
         self,
         runner: ShardRunner,
         action: OpenConnection,
-        make_context: Callable[[], ssl.SSLContext],
+        egress: Egress,
         policy: Policy,
         tasks: Tasks,
     ) -> None:
         super().__init__(runner, action.id, policy)
         self._url = action.url
-        self._make_context = make_context
+        self._egress = egress
         self._sock: socket.socket | None = None
         self._unsent = bytearray()
         self._flushers = create_task_group()
@@ -83,7 +82,8 @@ class AnyioStream(StreamCore):
 
     async def _live(self) -> None:
         try:
-            self._route = Route(self._url, None, self._make_context)
+            proxy = await choose_proxy(self._egress, self._url)
+            self._route = Route(self._url, proxy, self._egress.context, self._policy)
             sock = await connect(*self._route.address)
         except Exception as error:
             self._fail(error)

@@ -23,12 +23,12 @@ from qqproto.shard import Shard
 from qqproto_transports._anyio_account import BotAccount
 from qqproto_transports._anyio_runners import AnyioAccountRunner, AnyioCrew, AnyioShardRunner
 from qqproto_transports._clock import clock as system_clock
-from qqproto_transports._common import USER_AGENT, GatewayStopped, HTTPExchange, Logger, Shards, Unavailable
+from qqproto_transports._common import USER_AGENT, GatewayStopped, HTTPExchange, Logger, Proxy, Shards, Unavailable
+from qqproto_transports._egress import Egress
 from qqproto_transports._failures import failure_of
 from qqproto_transports._gateway import GatewayCore, shard_configs
 from qqproto_transports._http import exchange_by
 from qqproto_transports._journal import Journal
-from qqproto_transports._tls import default_context
 
 if TYPE_CHECKING:
     import httpx
@@ -39,6 +39,7 @@ __all__ = [
     "GatewayStopped",
     "HTTPExchange",
     "Logger",
+    "Proxy",
     "Shards",
     "Unavailable",
     "failure_of",
@@ -121,7 +122,7 @@ class Gateway(GatewayCore[AnyioShardRunner]):
                 self._buffer.append,
                 self._all,
                 self._drained,
-                account.make_context,
+                account.egress,
                 policy,
             )
 
@@ -231,6 +232,7 @@ async def run(
     on_event: Callable[[Event], None],
     *,
     http: HTTPExchange | httpx.AsyncClient | None = None,
+    proxy: Proxy = "env",
     ssl_context: ssl.SSLContext | None = None,
     policy: Policy = Policy(),
     clock: Callable[[], float] = system_clock,
@@ -242,17 +244,11 @@ async def run(
     goodbye. An exception from ``on_event`` is a bug: the shard says ``Stopped``, and the exception is raised. Events
     are logged as :func:`open_gateway` has it.
     """
-    context = ssl_context
-
-    def make_context() -> ssl.SSLContext:
-        nonlocal context
-        context = context or default_context()
-        return context
-
-    runner = AnyioAccountRunner(account, clock, exchange_by(http, make_context, policy.max_http_body))
+    egress = Egress(proxy, ssl_context)
+    runner = AnyioAccountRunner(account, clock, exchange_by(http, egress.context, policy.max_http_body))
     crew = AnyioCrew(runner)
     journal = Journal(logger, clock)
-    crew.runners.append(AnyioShardRunner(shard, runner, journal, on_event, crew, crew.changed, make_context, policy))
+    crew.runners.append(AnyioShardRunner(shard, runner, journal, on_event, crew, crew.changed, egress, policy))
     await crew.enter()
     try:
         crew.start()

@@ -142,6 +142,7 @@ class AsyncioDriver(Driver):
 class TrioDriver(Driver):
     """All bots are tasks of one trio, which ends when nothing of them is left."""
 
+    name = "trio"
     module = qqproto_transports.trio
     backend = "trio"
 
@@ -188,6 +189,7 @@ class TrioDriver(Driver):
 class AnyioDriver(TrioDriver):
     """The same driver in an anyio program on asyncio."""
 
+    name = "anyio"
     backend = "asyncio"
 
 

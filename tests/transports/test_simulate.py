@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -55,6 +56,30 @@ def test_a_seed_that_fails_is_replayed_as_small_as_it_gets() -> None:
     assert not kept
     assert text.count("\n        Fault(") == 1
     assert "AssertionError: resumed" in text
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_ctrl_c_ends_a_campaign_with_what_there_is(processes: int) -> None:
+    def interrupt(line: str) -> None:
+        raise KeyboardInterrupt
+
+    done = campaign(1e9, first=1, processes=processes, bot=FUSSY, tell=interrupt)
+
+    assert done.cut_short
+    assert 1 in done.broken
+    assert summary(done, 1.0).startswith("cut short: ")
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="this system does not list a process's children")
+def test_a_campaign_that_is_killed_leaves_no_process_behind() -> None:
+    command = [sys.executable, "-m", "qqproto_transports.simulate", "--hours", "1e9", "--processes", "2"]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as run:
+        children = Path(f"/proc/{run.pid}/task/{run.pid}/children")
+        while len(children.read_text().split()) < 3:  # two, and the resource tracker of multiprocessing
+            assert run.poll() is None
+        run.kill()
+        # They write into the same pipe, which has its end when the last of them is gone.
+        run.communicate(timeout=120.0)
 
 
 def test_as_a_command() -> None:

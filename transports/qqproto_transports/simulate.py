@@ -10,7 +10,9 @@ import importlib
 import itertools
 import multiprocessing
 import os
+import signal
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -24,16 +26,22 @@ _TELL_EVERY = 10.0
 _MOST_SHOWN = 5
 _LAST_LINES = 60
 _FAULT = "fault: "
+_INTERRUPTED = 130
+"""What shells expect of a command that Ctrl-C has ended."""
 
 
 @dataclass(slots=True)
 class Campaign:
-    """What came of many runs: connection-hours, how many seeds, counts, and the seeds that broke a promise."""
+    """What came of many runs: connection-hours, how many seeds, counts, and the seeds that broke a promise.
+
+    ``cut_short``: somebody pressed Ctrl-C before all of it was done.
+    """
 
     hours: float = 0.0
     seeds: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     broken: dict[int, Violation] = field(default_factory=dict)
+    cut_short: bool = False
 
     def add(self, report: Report) -> None:
         """Another run is done."""
@@ -50,11 +58,21 @@ def campaign(
     """Run the seeds from ``first`` on until they make up ``hours`` connection-hours; the same seeds for the same hours.
 
     ``bot`` is ``module:name`` of what makes a :class:`~qqproto.testing.simulation.Bot`, "" for a plain one. ``tell`` is
-    given lines about progress, and about each broken promise as it is found.
+    given lines about progress, and about each broken promise as it is found. Ctrl-C ends it with what there is by then.
     """
     done = Campaign()
+    try:
+        _add_reports(done, hours, first, processes or os.cpu_count() or 1, bot, tell)
+    except KeyboardInterrupt:
+        done.cut_short = True
+    return done
+
+
+def _add_reports(
+    done: Campaign, hours: float, first: int, processes: int, bot: str, tell: Callable[[str], None]
+) -> None:
     began = told = time.monotonic()
-    for report in _reports(_seeds(hours, first), processes or os.cpu_count() or 1, bot):
+    for report in _reports(_seeds(hours, first), processes, bot):
         done.add(report)
         if report.violation is not None:
             tell(f"seed {report.script.seed}: {_first_line(report.violation)}")
@@ -64,7 +82,6 @@ def campaign(
             tell(
                 f"{done.hours:,.0f} of {hours:,.0f} h, {done.hours / (now - began):,.0f} h/s, {len(done.broken)} broken"
             )
-    return done
 
 
 def replay(seed: int, *, bot: str = "") -> tuple[bool, str]:
@@ -85,9 +102,10 @@ def summary(done: Campaign, seconds: float) -> str:
     others = {name: count for name, count in done.counts.items() if not name.startswith(_FAULT)}
     rate = done.hours / max(seconds, 1e-9)
     seeds = ", ".join(str(seed) for seed in sorted(done.broken)[:20])
+    cut = "cut short: " if done.cut_short else ""
     return "\n".join(
         [
-            f"{done.hours:,.0f} connection-hours in {done.seeds:,} runs, {seconds:,.0f} s ({rate:,.0f} h/s)",
+            f"{cut}{done.hours:,.0f} connection-hours in {done.seeds:,} runs, {seconds:,.0f} s ({rate:,.0f} h/s)",
             f"{sum(faults.values()):,} faults:",
             *_columns(faults),
             "what the bots did and were told:",
@@ -110,7 +128,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for seed in sorted(done.broken)[:_MOST_SHOWN]:
         print(f"--- seed {seed}, as small as it gets\n{replay(seed, bot=options.bot)[1]}\n")
     print(summary(done, time.monotonic() - began))
-    return 1 if done.broken else 0
+    if done.broken:
+        return 1
+    return _INTERRUPTED if done.cut_short else 0
 
 
 # -- steps ------------------------------------------------------------------------------------------------------------
@@ -143,14 +163,30 @@ def _reports(seeds: Iterator[int], processes: int, bot: str) -> Iterator[Report]
         yield from (_run(seed, bot) for seed in seeds)
         return
     # Not forked: that is the same on every system, and safe beside threads.
-    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
-        running: set[Future[Report]] = set()
+    pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _serve)
+    running: set[Future[Report]] = set()
+    try:
         for seed in seeds:
             running.add(pool.submit(_run, seed, bot))
             if len(running) >= 4 * processes:
                 done, running = wait(running, return_when=FIRST_COMPLETED)
                 yield from (future.result() for future in done)
         yield from (future.result() for future in running)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _serve() -> None:
+    """A process of the pool begins: Ctrl-C is for its parent to heed, and it does not outlive its parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _run(seed: int, bot: str) -> Report:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gzip
+import ssl
 import subprocess
 import sys
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import httpx
 import pytest
 
-from qqproto import FailureKind, HTTPRequest, HTTPResponse
+from qqproto import FailureKind, HTTPRequest, HTTPResponse, Policy
+from qqproto_transports._asyncio_dial import choose_proxy
 from qqproto_transports._common import HTTPExchange
+from qqproto_transports._egress import Egress
 from qqproto_transports._failures import Failed, failure_of
 from qqproto_transports._http import exchange_by
 from qqproto_transports._tls import default_context
@@ -52,18 +55,20 @@ def ask(port: int, body: bytes = b"{}", scheme: str = "http") -> HTTPRequest:
     return HTTPRequest("POST", f"{scheme}://127.0.0.1:{port}/token", {"Authorization": SECRET}, body)
 
 
-def by_httpx(client: httpx.AsyncClient | None = None) -> HTTPExchange:
-    return exchange_by(client, trusting, LIMIT)
+def exchange_with(
+    http: HTTPExchange | httpx.AsyncClient | None = None, context: Callable[[], ssl.SSLContext] = trusting
+) -> HTTPExchange:
+    return exchange_by(http, Egress(None, context()), choose_proxy, Policy(max_http_body=LIMIT))
 
 
 @contextlib.asynccontextmanager
 async def either_client(own: bool) -> AsyncIterator[HTTPExchange]:
     """httpx with a client of ours, or one of the host's that follows redirects and has a login of its own."""
     if own:
-        yield by_httpx()
+        yield exchange_with()
     else:
         async with httpx.AsyncClient(follow_redirects=True, auth=("user", "password"), trust_env=False) as client:
-            yield by_httpx(client)
+            yield exchange_with(client)
 
 
 @pytest.mark.parametrize("own", [True, False])
@@ -114,7 +119,7 @@ async def test_a_body_over_the_limit_is_a_failure(own: bool, answer: bytes) -> N
 @on_loop
 async def test_a_body_at_the_limit_is_none() -> None:
     async with serving(Replies(reply(b"x" * LIMIT)).talk) as port:
-        response = await by_httpx()(ask(port))
+        response = await exchange_with()(ask(port))
 
     assert response.body == b"x" * LIMIT
 
@@ -127,7 +132,7 @@ async def test_a_proxy_that_compresses_unasked_does_no_harm(body: bytes, encodin
     replies = Replies(reply(body, f"Content-Encoding: {encoding}"))
 
     async with serving(replies.talk) as port:
-        response = await by_httpx()(ask(port))
+        response = await exchange_with()(ask(port))
 
     assert response.body == b"{}"
     assert "accept-encoding: identity" in replies.heads[0]
@@ -138,19 +143,19 @@ async def test_a_proxy_that_compresses_unasked_does_no_harm(body: bytes, encodin
 async def test_a_body_that_cannot_be_unpacked_is_a_failure(encoding: str) -> None:
     async with serving(Replies(reply(b"{}", f"Content-Encoding: {encoding}")).talk) as port:
         with pytest.raises(Failed):
-            await by_httpx()(ask(port))
+            await exchange_with()(ask(port))
 
 
 @on_loop
 async def test_certificates_are_verified() -> None:
     replies = Replies(reply(b"{}"))
-    untrusting = exchange_by(None, default_context, LIMIT)
+    untrusting = exchange_with(None, default_context)
 
     async with serving(replies.talk, ssl=server_context("127.0.0.1")) as port:
-        with pytest.raises(httpx.ConnectError) as caught:
+        with pytest.raises(ssl.SSLCertVerificationError) as caught:
             await untrusting(ask(port, scheme="https"))
         assert replies.heads == []
-        response = await by_httpx()(ask(port, scheme="https"))
+        response = await exchange_with()(ask(port, scheme="https"))
 
     assert response.body == b"{}"
     failure = failure_of(caught.value)
@@ -165,7 +170,7 @@ async def test_the_environment_is_not_asked_for_a_proxy() -> None:
         patch.setenv("http_proxy", f"http://127.0.0.1:{nobody}")
         patch.setenv("all_proxy", f"http://127.0.0.1:{nobody}")
         async with serving(replies.talk) as port:
-            response = await by_httpx()(ask(port))
+            response = await exchange_with()(ask(port))
 
     assert response.status == 200
 
@@ -174,25 +179,28 @@ async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
     await reader.readuntil(b"\r\n\r\n")
 
 
+@pytest.mark.parametrize("own", [True, False])
 @on_loop
-async def test_what_httpx_raises_is_in_the_table() -> None:
-    with closed_port() as port, pytest.raises(httpx.TransportError) as caught:
-        await by_httpx()(ask(port))
-    assert failure_of(caught.value).kind is FailureKind.REFUSED
+async def test_what_is_raised_is_in_the_table(own: bool) -> None:
+    async def failure(request: HTTPRequest) -> FailureKind:
+        try:
+            await exchange(request)
+        except Exception as error:
+            return failure_of(error).kind
+        raise AssertionError("it has not failed")
 
-    async with serving(hang_up) as port:
-        with pytest.raises(httpx.TransportError) as caught:
-            await by_httpx()(ask(port))
-    assert failure_of(caught.value).kind is FailureKind.EOF
-
-    with pytest.raises(httpx.TransportError) as caught:
-        await by_httpx()(HTTPRequest("GET", "http://no-such-name.invalid/", {}, b""))
-    assert failure_of(caught.value).kind is FailureKind.DNS
-
-    for url in ("nonsense", "http://[::1/"):
-        with pytest.raises((httpx.TransportError, httpx.InvalidURL)) as wrong:
-            await by_httpx()(HTTPRequest("GET", url, {}, b""))
-        assert failure_of(wrong.value).kind is FailureKind.OTHER
+    async with either_client(own) as exchange:
+        with closed_port() as port:
+            assert await failure(ask(port)) is FailureKind.REFUSED
+        async with serving(hang_up) as port:
+            assert await failure(ask(port)) is FailureKind.EOF
+        async with serving(Replies(b"220 smtp.example\r\n").talk) as port:
+            assert await failure(ask(port)) is FailureKind.OTHER
+        async with serving(Replies(reply(b"{}")).talk) as port:
+            assert await failure(ask(port, scheme="https")) is FailureKind.TLS
+        assert await failure(HTTPRequest("GET", "http://no-such-name.invalid/", {}, b"")) is FailureKind.DNS
+        for url in ("nonsense", "http://[::1/", "ftp://127.0.0.1/"):
+            assert await failure(HTTPRequest("GET", url, {}, b"")) is FailureKind.OTHER
 
 
 @on_loop
@@ -200,7 +208,7 @@ async def test_a_hosts_callable_is_held_to_the_limit_too() -> None:
     async def exchange(request: HTTPRequest) -> HTTPResponse:
         return HTTPResponse(200, {}, request.body)
 
-    limited = exchange_by(exchange, trusting, LIMIT)
+    limited = exchange_with(exchange)
 
     assert (await limited(ask(1, b"x" * LIMIT))).body == b"x" * LIMIT
     with pytest.raises(Failed):
@@ -213,12 +221,12 @@ async def test_a_callable_that_returns_something_else_is_a_bug() -> None:
         return httpx.Response(200)  # type: ignore[return-value]  # what a host may well do
 
     with pytest.raises(TypeError, match="must return an HTTPResponse, not Response"):
-        await exchange_by(exchange, trusting, LIMIT)(ask(1))
+        await exchange_with(exchange)(ask(1))
 
 
 def test_another_kind_of_client_is_refused_at_once() -> None:
     with httpx.Client() as client, pytest.raises(TypeError, match="AsyncClient or an async callable, not Client"):
-        exchange_by(client, trusting, LIMIT)  # type: ignore[arg-type]  # the mistake that is meant
+        exchange_with(client)  # type: ignore[arg-type]  # the mistake that is meant
 
 
 def test_httpx_is_imported_only_where_it_is_needed() -> None:

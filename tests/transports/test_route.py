@@ -39,7 +39,7 @@ def test_where_tcp_has_to_be_opened(url: str, address: tuple[str, int]) -> None:
 
 def test_plain_it_is_established_as_soon_as_tcp_is_up() -> None:
     route = Route("ws://gateway.example", None, no_context)
-    with pytest.raises(RuntimeError, match="before the way to the gateway is established"):
+    with pytest.raises(RuntimeError, match="before the way to the host is established"):
         route.send_data(b"too early")
 
     route.start()
@@ -59,7 +59,7 @@ def test_plain_it_is_established_as_soon_as_tcp_is_up() -> None:
 def test_with_tls_it_is_established_when_the_certificate_is_verified() -> None:
     route, server = Route(f"wss://{NAME}", None, trusting), TLSServer(server_context())
     route.start()
-    with pytest.raises(RuntimeError, match="before the way to the gateway is established"):
+    with pytest.raises(RuntimeError, match="before the way to the host is established"):
         route.send_data(b"too early")
 
     talk(route, server)

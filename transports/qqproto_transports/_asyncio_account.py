@@ -15,6 +15,7 @@ from qqproto.pacing import IdentifySlot
 from qqproto.policy import Policy
 from qqproto.protocol.rest import GatewayInfo
 from qqproto_transports._account import AsyncAccount
+from qqproto_transports._asyncio_dial import choose_proxy
 from qqproto_transports._asyncio_runners import AsyncioAccountRunner
 from qqproto_transports._clock import clock as system_clock
 from qqproto_transports._common import HTTPExchange, Proxy, Unavailable
@@ -50,7 +51,7 @@ class BotAccount(AsyncAccount[AsyncioAccountRunner]):
         self.runner = AsyncioAccountRunner(
             Account(credentials, endpoints=endpoints, policy=policy),
             clock,
-            exchange_by(http, self.egress.context, policy.max_http_body),
+            exchange_by(http, self.egress, choose_proxy, policy),
         )
 
     async def token(self, *, rejected: Token | None = None, timeout: float = 15.0) -> Token:

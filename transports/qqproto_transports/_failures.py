@@ -130,6 +130,10 @@ _FOREIGN: dict[tuple[str, str], tuple[FailureKind, str]] = {
     ("httpcore", "TimeoutException"): (FailureKind.TIMEOUT, "no reply in time"),
     ("httpcore", "ConnectError"): (FailureKind.OTHER, "the connection could not be opened"),
     ("httpcore", "NetworkError"): (FailureKind.RESET, "the connection was cut"),
+    ("httpcore", "ProxyError"): (FailureKind.PROXY, "the proxy refused"),
+    ("httpcore", "RemoteProtocolError"): (FailureKind.OTHER, "the reply is no HTTP"),
+    ("httpcore", "ProtocolError"): (FailureKind.OTHER, "the HTTP exchange failed"),
+    ("socksio", "ProtocolError"): (FailureKind.PROXY, "what listens there is no SOCKS5 proxy"),
     ("aiohttp", "ServerTimeoutError"): (FailureKind.TIMEOUT, "no reply in time"),
     ("aiohttp", "ClientProxyConnectionError"): (FailureKind.PROXY, "the proxy cannot be reached"),
     ("aiohttp", "ClientHttpProxyError"): (FailureKind.PROXY, "the proxy refused"),
@@ -149,12 +153,21 @@ _FOREIGN: dict[tuple[str, str], tuple[FailureKind, str]] = {
 """Package and class; the first class of an exception's that is found here counts."""
 
 
+_HUNG_UP = (
+    ("Server disconnected", FailureKind.EOF, "the server hung up"),
+    ("peer closed connection", FailureKind.EOF, "the server hung up in the middle of its reply"),
+)
+_REFUSED = (
+    ("407", FailureKind.PROXY_AUTH, "the proxy wants other credentials"),
+    ("Invalid username/password", FailureKind.PROXY_AUTH, "the proxy wants other credentials"),
+    ("Requested ", FailureKind.PROXY_AUTH, "the proxy wants other credentials"),
+)
+
 _TOLD_APART: dict[tuple[str, str], tuple[tuple[str, FailureKind, str], ...]] = {
-    ("httpx", "RemoteProtocolError"): (
-        ("Server disconnected", FailureKind.EOF, "the server hung up"),
-        ("peer closed connection", FailureKind.EOF, "the server hung up in the middle of its reply"),
-    ),
-    ("httpx", "ProxyError"): (("407", FailureKind.PROXY_AUTH, "the proxy wants other credentials"),),
+    ("httpx", "RemoteProtocolError"): _HUNG_UP,
+    ("httpx", "ProxyError"): _REFUSED,
+    ("httpcore", "RemoteProtocolError"): _HUNG_UP,
+    ("httpcore", "ProxyError"): _REFUSED,
 }
 """Classes that stand for several things, which only the beginning of the text tells apart."""
 

@@ -1,38 +1,46 @@
-"""HTTP by httpx: one exchange at a time, no redirects, no environment, and no more of a body than allowed."""
+"""HTTP: one exchange at a time, no redirects, and no more of a body than allowed."""
 
 from __future__ import annotations
 
-import ssl
 import zlib
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterable, Awaitable, Callable
+from typing import TYPE_CHECKING, TypeAlias
 
 from qqproto.failures import Failure, FailureKind
-from qqproto.protocol.rest import HTTPRequest, HTTPResponse
+from qqproto.policy import Policy
+from qqproto.protocol.rest import HTTPRequest, HTTPResponse, usable_url
+from qqproto.wire.proxies import Proxy
 from qqproto_transports._common import USER_AGENT, HTTPExchange
+from qqproto_transports._egress import Egress
 from qqproto_transports._failures import Failed
+from qqproto_transports._route import Route
 
 if TYPE_CHECKING:
     import httpx
 
+ProxyChooser: TypeAlias = Callable[[Egress, str], Awaitable[Proxy | None]]
+"""How a driver asks for the proxy before a URL without waiting on its loop."""
+
 
 def exchange_by(
-    http: HTTPExchange | httpx.AsyncClient | None, make_context: Callable[[], ssl.SSLContext], max_body: int
+    http: HTTPExchange | httpx.AsyncClient | None, egress: Egress, choose_proxy: ProxyChooser, policy: Policy
 ) -> HTTPExchange:
-    """What makes the exchanges: the host's callable, its httpx client, or httpx with a client of ours.
+    """What makes the exchanges: the host's callable, its httpx client, or httpcore, on which httpx stands.
 
-    Every way a reply with a body of more than ``max_body`` bytes is a failure. httpx is imported here and not before,
-    and only where it is needed.
+    Every way a reply with a body of more than ``policy.max_http_body`` bytes is a failure. httpx is imported here and
+    not before, and only where it is needed.
     """
     if http is not None and callable(http):
-        return _Limited(http, max_body)
+        return _Limited(http, policy.max_http_body)
     try:
         import httpx
     except ImportError:
         raise ImportError("httpx is missing: pip install httpx, or give an `http=` of your own") from None
-    if http is not None and not isinstance(http, httpx.AsyncClient):
+    if http is None:
+        return _OurOwn(egress, choose_proxy, policy)
+    if not isinstance(http, httpx.AsyncClient):
         raise TypeError(f"http must be an httpx.AsyncClient or an async callable, not {type(http).__name__}")
-    return _HTTPX(http, make_context, max_body)
+    return _HTTPX(http, policy.max_http_body)
 
 
 class _Limited:
@@ -52,42 +60,71 @@ class _Limited:
 
 
 class _HTTPX:
-    """By httpx. Without a client of the host's each exchange has one of its own: the few that there are, hours apart,
-    go to different hosts, and an idle connection would only be one more to be found dead."""
+    """By a host's httpx client, whose proxies and whose TLS are its own."""
 
-    def __init__(
-        self, client: httpx.AsyncClient | None, make_context: Callable[[], ssl.SSLContext], max_body: int
-    ) -> None:
+    def __init__(self, client: httpx.AsyncClient, max_body: int) -> None:
         self._client = client
-        self._make_context = make_context
         self._max_body = max_body
 
     async def __call__(self, request: HTTPRequest) -> HTTPResponse:
-        if self._client is not None:
-            return await self._send(self._client, request)
-        import httpx
-
-        # Whoever asks has a deadline of its own for the whole exchange, and cancels it.
-        async with httpx.AsyncClient(
-            verify=self._make_context(), trust_env=False, timeout=None, headers={"User-Agent": USER_AGENT}
-        ) as client:
-            return await self._send(client, request)
-
-    async def _send(self, client: httpx.AsyncClient, request: HTTPRequest) -> HTTPResponse:
-        headers = {**request.headers, "Accept-Encoding": "identity"}
-        asked = client.build_request(request.method, request.url, headers=headers, content=request.body or None)
+        asked = self._client.build_request(
+            request.method, request.url, headers=_headers(request), content=request.body or None
+        )
         # A redirect would carry the secret to another host, and a client's own `auth` would replace the token.
-        response = await client.send(asked, stream=True, auth=None, follow_redirects=False)
+        response = await self._client.send(asked, stream=True, auth=None, follow_redirects=False)
         try:
-            body = bytearray()
-            async for chunk in response.aiter_raw():
-                body += chunk
-                if len(body) > self._max_body:
-                    raise _too_long(self._max_body)
+            body = await _read(response.aiter_raw(), self._max_body)
         finally:
             await response.aclose()
-        encoding = response.headers.get("Content-Encoding", "")
-        return HTTPResponse(response.status_code, dict(response.headers), decoded(body, encoding, self._max_body))
+        return _response(response.status_code, dict(response.headers), body, self._max_body)
+
+
+class _OurOwn:
+    """By httpcore, along a bot's own way out. Each exchange has a connection of its own: the few that there are, hours
+    apart, go to different hosts, and an idle connection would only be one more to be found dead."""
+
+    def __init__(self, egress: Egress, choose_proxy: ProxyChooser, policy: Policy) -> None:
+        self._egress = egress
+        self._choose_proxy = choose_proxy
+        self._policy = policy
+
+    async def __call__(self, request: HTTPRequest) -> HTTPResponse:
+        if not usable_url(request.url, ("http", "https")):
+            raise Failed(Failure(FailureKind.OTHER, "the address is no URL that can be asked"))
+        import httpcore
+
+        from qqproto_transports._http_backend import RouteBackend
+
+        proxy = await self._choose_proxy(self._egress, request.url)
+        route = Route(request.url, proxy, self._egress.context, self._policy)
+        context = self._egress.context() if request.url.startswith("https:") else None
+        limit = self._policy.max_http_body
+        # Whoever asks has a deadline of its own for the whole exchange, and cancels it.
+        async with httpcore.AsyncConnectionPool(context, network_backend=RouteBackend(route)) as pool:
+            headers = list({"User-Agent": USER_AGENT, **_headers(request)}.items())
+            async with pool.stream(request.method, request.url, headers=headers, content=request.body or None) as reply:
+                body = await _read(reply.aiter_stream(), limit)
+        return _response(
+            reply.status, {name.decode(): value.decode("latin-1") for name, value in reply.headers}, body, limit
+        )
+
+
+def _headers(request: HTTPRequest) -> dict[str, str]:
+    return {**request.headers, "Accept-Encoding": "identity"}
+
+
+async def _read(chunks: AsyncIterable[bytes], max_body: int) -> bytearray:
+    body = bytearray()
+    async for chunk in chunks:
+        body += chunk
+        if len(body) > max_body:
+            raise _too_long(max_body)
+    return body
+
+
+def _response(status: int, headers: dict[str, str], body: bytearray, max_body: int) -> HTTPResponse:
+    encoding = next((value for name, value in headers.items() if name.lower() == "content-encoding"), "")
+    return HTTPResponse(status, headers, decoded(body, encoding, max_body))
 
 
 def decoded(body: bytes | bytearray, encoding: str, max_body: int) -> bytes:

@@ -1,4 +1,4 @@
-"""The way to the gateway, over any stream of bytes: what has to be said on it before the first word is the gateway's.
+"""The way to a host, over any stream of bytes: what has to be said on it before the first word is the host's.
 
 Nothing in here has a socket, and nothing waits; each driver carries the bytes.
 """
@@ -22,8 +22,8 @@ Layer: TypeAlias = TLS | Tunnel
 
 
 class Route:
-    """Bytes of the wire in, the gateway's bytes out, and back: TLS with the gateway if ``url`` is wss, a proxy's tunnel
-    around it, TLS with the proxy around that.
+    """Bytes of the wire in, the host's bytes out, and back: TLS with the host if ``url`` is wss or https, a proxy's
+    tunnel around it, TLS with the proxy around that.
 
     Open TCP to :attr:`address`, call :meth:`start`, then feed :meth:`receive_data`; after every call, also one that
     raised, send what :meth:`data_to_send` gives. Nothing may be sent before :attr:`established`, and by then every
@@ -40,7 +40,7 @@ class Route:
         policy: Policy = Policy(),
     ) -> None:
         parts = urlsplit(url)
-        secure = parts.scheme == "wss"
+        secure = parts.scheme in ("wss", "https")
         host, port = parts.hostname or "", parts.port or (443 if secure else 80)
         self.address: tuple[str, int] = (host, port) if proxy is None else (proxy.host, proxy.port)
         """Where TCP has to be opened."""
@@ -48,29 +48,29 @@ class Route:
         self._tunnel = None if proxy is None else _tunnel(proxy, host, port, policy)
         self._layers: list[Layer] = []
         if proxy is not None and proxy.kind is ProxyKind.HTTPS:
-            self._layers.append(_tls(make_context(), proxy.host, "proxy"))
+            self._layers.append(_tls(make_context(), proxy.host))
         if self._tunnel is not None:
             self._layers.append(self._tunnel)
         if secure:
-            self._layers.append(_tls(make_context(), host, "gateway"))
+            self._layers.append(_tls(make_context(), host))
         self._outgoing = bytearray()
         self.established = False
-        """Whether the gateway hears what is sent: every layer stands."""
+        """Whether the host hears what is sent: every layer stands."""
         self.ended = False
-        """Whether the gateway will say no more."""
+        """Whether the host will say no more."""
 
     def start(self) -> None:
         """TCP is up."""
         self._start_layer(0)
 
     def receive_data(self, data: bytes) -> bytes:
-        """Bytes came; ``b""`` is the end of the stream. Returns what the gateway says with them."""
+        """Bytes came; ``b""`` is the end of the stream. Returns what the host says with them."""
         return self._receive(data, 0)
 
     def send_data(self, data: bytes) -> None:
-        """Say ``data`` to the gateway."""
+        """Say ``data`` to the host."""
         if not self.established:
-            raise RuntimeError("nothing may be sent before the way to the gateway is established")
+            raise RuntimeError("nothing may be sent before the way to the host is established")
         if self._layers:
             self._layers[-1].send_data(data)
         else:
@@ -149,9 +149,8 @@ def _tunnel(proxy: Proxy, host: str, port: int, policy: Policy) -> Tunnel:
         raise Failed(Failure(FailureKind.PROXY, str(error))) from None
 
 
-def _tls(context: ssl.SSLContext, host: str, whose: str) -> TLS:
+def _tls(context: ssl.SSLContext, host: str) -> TLS:
     try:
         return TLS(context, host)
     except ValueError:
-        kind = FailureKind.DNS if whose == "gateway" else FailureKind.PROXY
-        raise Failed(Failure(kind, f"the {whose}'s host is no valid name")) from None
+        raise Failed(Failure(FailureKind.DNS, "the host is no valid name")) from None

@@ -16,6 +16,7 @@ from qqproto.events import Dispatch, Event, Stopped
 from qqproto.policy import Policy
 from qqproto.shard import Shard
 from qqproto_transports._asyncio_account import BotAccount
+from qqproto_transports._asyncio_dial import choose_proxy
 from qqproto_transports._asyncio_runners import AsyncioAccountRunner, AsyncioCrew, AsyncioShardRunner
 from qqproto_transports._clock import clock as system_clock
 from qqproto_transports._common import USER_AGENT, GatewayStopped, HTTPExchange, Logger, Proxy, Shards, Unavailable
@@ -235,7 +236,7 @@ async def run(
     are logged as :func:`open_gateway` has it.
     """
     egress = Egress(proxy, ssl_context)
-    runner = AsyncioAccountRunner(account, clock, exchange_by(http, egress.context, policy.max_http_body))
+    runner = AsyncioAccountRunner(account, clock, exchange_by(http, egress, choose_proxy, policy))
     crew = AsyncioCrew(runner)
     journal = Journal(logger, clock)
     crew.runners.append(AsyncioShardRunner(shard, runner, journal, on_event, crew.changed, egress, policy))

@@ -21,6 +21,7 @@ from qqproto.events import Dispatch, Event, Stopped
 from qqproto.policy import Policy
 from qqproto.shard import Shard
 from qqproto_transports._anyio_account import BotAccount
+from qqproto_transports._anyio_dial import choose_proxy
 from qqproto_transports._anyio_runners import AnyioAccountRunner, AnyioCrew, AnyioShardRunner
 from qqproto_transports._clock import clock as system_clock
 from qqproto_transports._common import USER_AGENT, GatewayStopped, HTTPExchange, Logger, Proxy, Shards, Unavailable
@@ -245,7 +246,7 @@ async def run(
     are logged as :func:`open_gateway` has it.
     """
     egress = Egress(proxy, ssl_context)
-    runner = AnyioAccountRunner(account, clock, exchange_by(http, egress.context, policy.max_http_body))
+    runner = AnyioAccountRunner(account, clock, exchange_by(http, egress, choose_proxy, policy))
     crew = AnyioCrew(runner)
     journal = Journal(logger, clock)
     crew.runners.append(AnyioShardRunner(shard, runner, journal, on_event, crew, crew.changed, egress, policy))

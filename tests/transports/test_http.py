@@ -194,7 +194,7 @@ async def test_what_is_raised_is_in_the_table(own: bool) -> None:
             assert await failure(ask(port)) is FailureKind.REFUSED
         async with serving(hang_up) as port:
             assert await failure(ask(port)) is FailureKind.EOF
-        async with serving(Replies(b"220 smtp.example\r\n").talk) as port:
+        async with serving(Replies(b"220 smtp.example\r\n\r\n").talk) as port:
             assert await failure(ask(port)) is FailureKind.OTHER
         async with serving(Replies(reply(b"{}")).talk) as port:
             assert await failure(ask(port, scheme="https")) is FailureKind.TLS

@@ -257,7 +257,7 @@ def test_intents(words: list[str], bits: int) -> None:
     [
         (["GUILD"], r"'GUILD' is no intent; did you mean .*GUILDS"),
         (["guilds, forum_event"], r"'forum_event' is no intent; did you mean .*FORUMS_EVENT"),
-        (["zzz"], r"known are GUILDS, .*and a number"),
+        (["zzz"], r"known are GUILDS, .*and numbers"),
         ([" , "], "no intents"),
         (["0"], "no intents"),
     ],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -78,16 +77,11 @@ def _check_url(name: str, url: str, example: str) -> str:
 
 
 def read_intents(words: Iterable[str]) -> Intents:
-    """Intents from names or numbers, each word possibly several, separated by commas, spaces or ``|``."""
-    result = Intents(0)
-    for word in " ".join(words).replace(",", " ").replace("|", " ").split():
-        try:
-            result |= Intents.parse([word])
-        except ValueError:
-            raise UsageError(_unknown_intent(word)) from None
-    if not result:
-        raise UsageError("no intents: give at least one, such as --intents GROUP_AND_C2C_EVENT")
-    return result
+    """Intents from names and numbers, each word possibly several, as :meth:`~qqproto.Intents.parse` reads them."""
+    try:
+        return Intents.parse(words)
+    except ValueError as error:
+        raise UsageError(f"--intents: {error}") from None
 
 
 def read_shards(word: str) -> Shards:
@@ -97,11 +91,3 @@ def read_shards(word: str) -> Shards:
     if not re.fullmatch("[0-9]{1,3}", word) or not 1 <= int(word) <= MOST_SHARDS:
         raise UsageError(f"--shards is {word!r}: give a number from 1 to {MOST_SHARDS}, or auto")
     return int(word)
-
-
-def _unknown_intent(word: str) -> str:
-    names = list(Intents.__members__)
-    near = difflib.get_close_matches(word.upper().replace("-", "_"), names, n=3, cutoff=0.5)
-    if near:
-        return f"{word!r} is no intent; did you mean {' or '.join(near)}?"
-    return f"{word!r} is no intent; known are {', '.join(names)}, and a number for what is newer"

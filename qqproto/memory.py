@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 
 from qqproto.events import Dispatch
-from qqproto.protocol.dispatches import EVENT_NAMING_TYPES
+from qqproto.protocol.dispatch_types import EVENT_NAMING_TYPES
 
 
 def names_of(dispatch: Dispatch) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from qqproto import Dispatch
 from qqproto.memory import Memory, names_of
-from qqproto.protocol.dispatches import EVENT_NAMING_TYPES
+from qqproto.protocol.dispatch_types import EVENT_NAMING_TYPES
 
 
 @pytest.mark.parametrize(

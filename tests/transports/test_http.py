@@ -179,6 +179,12 @@ async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
     await reader.readuntil(b"\r\n\r\n")
 
 
+async def no_tls(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read(100)
+    writer.write(reply(b"", status="400 Bad Request"))
+    await writer.drain()
+
+
 @pytest.mark.parametrize("own", [True, False])
 @on_loop
 async def test_what_is_raised_is_in_the_table(own: bool) -> None:
@@ -196,7 +202,7 @@ async def test_what_is_raised_is_in_the_table(own: bool) -> None:
             assert await failure(ask(port)) is FailureKind.EOF
         async with serving(Replies(b"220 smtp.example\r\n\r\n").talk) as port:
             assert await failure(ask(port)) is FailureKind.OTHER
-        async with serving(Replies(reply(b"{}")).talk) as port:
+        async with serving(no_tls) as port:
             assert await failure(ask(port, scheme="https")) is FailureKind.TLS
         assert await failure(HTTPRequest("GET", "http://no-such-name.invalid/", {}, b"")) is FailureKind.DNS
         for url in ("nonsense", "http://[::1/", "ftp://127.0.0.1/"):

@@ -31,6 +31,8 @@ python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 100
 
 # Nothing is fetched while building, so only our own names can be linked. Rooms that are not public have no page.
-nitpick_ignore_regex = [("py:.*", r"(?!qqproto(\.testing(?:\.simulation)?|_transports\.\w+)?\.[A-Z]).*")]
+nitpick_ignore_regex = [
+    ("py:.*", r"(?!qqproto(\.testing(?:\.simulation)?|\.protocol\.dispatches|_transports\.\w+)?\.[A-Z]).*")
+]
 
 generated.write(Path(__file__).parent / "_generated")

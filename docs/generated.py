@@ -8,12 +8,13 @@ import inspect
 import logging
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from docs import dispatch_tables
 from docs.diagram import draw
 from docs.exploration import Found, explore
 from docs.player import Move
+from docs.tables import table
 from qqproto import Event, Failure, FailureKind, Narrator, Phase, Policy, StopReason, classify
 from qqproto.protocol.close_codes import CLOSE_CODES, CloseCode, row_of
 from qqproto.protocol.rest import LONGEST_FOREIGN_WAIT, REST_ERRORS, error_row
@@ -57,6 +58,9 @@ def write(folder: Path) -> None:
         "stop_reasons.md": stop_reasons(found),
         "outage.txt": outage(),
         "faults.md": faults(),
+        "intents.md": dispatch_tables.intents(),
+        "dispatch_types.md": dispatch_tables.dispatch_types(),
+        "payloads.rst": dispatch_tables.payloads(),
     }
     folder.mkdir(exist_ok=True)
     for name, text in files.items():
@@ -96,7 +100,7 @@ def close_codes() -> str:
     rows = [("none, 1005, 1006", "no close frame came; a dead link refuses nothing", *_verdicts(None), "", "")]
     rows += [(", ".join(codes), *cells) for cells, codes in alike.items()]
     phases = (f"in `{phase.value}`" for phase in _CLOSED_IN)
-    return _table(("code", "meaning", *phases, "note", "source"), rows)
+    return table(("code", "meaning", *phases, "note", "source"), rows)
 
 
 def _verdicts(code: int | None) -> list[str]:
@@ -119,7 +123,7 @@ def rest_errors() -> str:
         note = row.reason.value if row.reason is not None else hint
         alike[row.meaning, row.verdict.value, note, source].append(code)
     rows = [(", ".join(codes), *cells) for cells, codes in alike.items()]
-    return _table(("error", "meaning", "verdict", "note", "source"), rows)
+    return table(("error", "meaning", "verdict", "note", "source"), rows)
 
 
 def stop_reasons(found: Found) -> str:
@@ -131,7 +135,7 @@ def stop_reasons(found: Found) -> str:
         rows.setdefault((stopped.reason, cause), (f"`{stopped.reason.value}`", cause, retryable, stopped.hint))
     order = list(StopReason)
     in_order = sorted(rows.items(), key=lambda item: order.index(item[0][0]))
-    return _table(("reason", "because of", "retryable", "hint"), [row for _, row in in_order])
+    return table(("reason", "because of", "retryable", "hint"), [row for _, row in in_order])
 
 
 def _cause(reason: StopReason, move: Move) -> str:
@@ -154,11 +158,11 @@ def policy() -> str:
     rows: list[tuple[str, ...]] = []
     for line in lines:
         if heading := re.match(r" +# -- (.+?) -+$", line):
-            parts, rows = [*parts, _table(_POLICY_HEAD, rows)] if rows else parts, []
+            parts, rows = [*parts, table(_POLICY_HEAD, rows)] if rows else parts, []
             parts.append(f"**{heading[1][0].upper()}{heading[1][1:]}**\n")
         elif field := re.match(r"    (\w+): ", line):
             rows.append((f"`{field[1]}`", _amount(field[1]), reasons[field[1]].replace("``", "`")))
-    return "\n".join([*parts, _table(_POLICY_HEAD, rows)])
+    return "\n".join([*parts, table(_POLICY_HEAD, rows)])
 
 
 _POLICY_HEAD = ("number", "default", "reason")
@@ -229,12 +233,4 @@ def outage() -> str:
 def faults() -> str:
     """Every kind of fault that the simulation knows."""
     rows = [(f"`{name}`", kind.does, "a while" if kind.lasts else "a moment") for name, kind in KINDS.items()]
-    return _table(("kind", "what happens", "for"), rows)
-
-
-# -- small things -------------------------------------------------------------------------------------------------
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+    return table(("kind", "what happens", "for"), rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import typing
 from itertools import combinations
 from pathlib import Path
 from xml.etree import ElementTree
@@ -14,7 +15,10 @@ from docs import generated
 from docs.diagram import draw
 from docs.exploration import Edge, Found, explore
 from qqproto import Phase, Policy, StopReason, classify
+from qqproto.protocol import dispatches
 from qqproto.protocol.close_codes import CLOSE_CODES
+from qqproto.protocol.dispatches import DISPATCH_TYPES
+from qqproto.protocol.intents import INTENTS
 from qqproto.protocol.rest import REST_ERRORS
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -154,6 +158,47 @@ def test_every_error_is_in_the_table_with_its_verdict(folder: Path) -> None:
         assert verdicts[str(code)] == row.verdict.value
     assert verdicts["any other"] == "configuration"
     assert (verdicts["100016"], verdicts["11244"], verdicts["11298"]) == ("stop", "refresh", "configuration")
+
+
+def test_every_intent_is_in_the_table_with_what_it_carries(folder: Path) -> None:
+    table = {row[1]: row for row in rows((folder / "intents.md").read_text(encoding="utf-8"))[2:]}
+
+    assert len(table) == len(INTENTS)
+    bit, _, types, permission, source = table["`GROUP_AND_C2C_EVENT`"]
+    assert bit == "25"
+    assert types.split(", ")[0] == "`C2C_MESSAGE_CREATE`"
+    assert permission
+    assert source
+
+
+def test_every_dispatch_type_is_in_the_table(folder: Path) -> None:
+    table = {row[0].strip("`"): row for row in rows((folder / "dispatch_types.md").read_text(encoding="utf-8"))[2:]}
+
+    assert table.keys() == DISPATCH_TYPES.keys()
+    assert table["MESSAGE_CREATE"][1:4] == [
+        "{py:class}`~qqproto.protocol.dispatches.GuildMessageCreate`",
+        "`GUILD_MESSAGES`",
+        "yes",
+    ]
+    assert table["RESUMED"][1:4] == ["none", "none needed", ""]
+
+
+def test_every_payload_has_an_entry_with_all_of_its_fields(folder: Path) -> None:
+    text = (folder / "payloads.rst").read_text(encoding="utf-8")
+    entries = dict(re.findall(r"^\.\. py:class:: (\w+)\n(.*?)(?=^\.\. |\Z)", text, re.MULTILINE | re.DOTALL))
+    shapes = {name: getattr(dispatches, name) for name in dispatches.__all__}
+    shapes = {name: shape for name, shape in shapes.items() if typing.is_typeddict(shape)}
+
+    assert entries.keys() == shapes.keys()
+    for name, shape in shapes.items():
+        fields = re.findall(r"\* - ``(\w+)``\n +- (.+)\n +- (.+)", entries[name])
+        assert {field for field, _, _ in fields} == set(typing.get_type_hints(shape)), name
+        for field, _, note in fields:
+            assert (note == "required") == (field in shape.__required_keys__)
+    assert "* - ``user_openid``\n        - ``str``\n        - required" in entries["C2CAuthor"]
+    assert "- in the wild: nonebot models/qq.py" in entries["C2CAuthor"]
+    assert "list of :py:class:`Attachment`" in entries["C2CMessageCreate"]
+    assert "``int`` or ``str``" in entries["ForumThread"]
 
 
 def test_every_number_of_the_policy_has_a_default_and_a_reason(folder: Path) -> None:

@@ -35,6 +35,8 @@ async def serving(talk: Talk, **options: object) -> AsyncIterator[int]:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+        for _ in range(5):
+            await asyncio.sleep(0)  # Somebody may have come in this moment, and asyncio needs turns to tell.
         for task in tasks:
             task.cancel()
         for writer in writers:

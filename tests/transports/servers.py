@@ -34,9 +34,9 @@ async def serving(talk: Talk, **options: object) -> AsyncIterator[int]:
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
-        server.close()
         for _ in range(5):
-            await asyncio.sleep(0)  # Somebody may have come in this moment, and asyncio needs turns to tell.
+            await asyncio.sleep(0)  # Somebody may just have come in; a server that is closed loses the socket.
+        server.close()
         for task in tasks:
             task.cancel()
         for writer in writers:

@@ -166,12 +166,12 @@ BENCHES: list[Bench] = [AsyncioBench(), TrioBench(), AnyioBench()]
 def on_benches(test: Callable[Concatenate[Bench, P], Coroutine[Any, Any, None]]) -> Callable[..., None]:
     """Run an async test once on each bench, which is its first argument. What it awaits is anyio's or the bench's."""
 
-    @pytest.mark.parametrize("bench", BENCHES, ids=lambda bench: bench.name)
     @functools.wraps(test)
     def run(bench: Bench, *args: P.args, **options: P.kwargs) -> None:
         bench.run(lambda: test(bench, *args, **options))
 
-    return run
+    on_each: Callable[..., None] = pytest.mark.parametrize("bench", BENCHES, ids=lambda bench: bench.name)(run)
+    return on_each
 
 
 @contextlib.asynccontextmanager

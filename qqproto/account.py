@@ -73,6 +73,10 @@ class Account:
         """The token in force, None if there is none yet, or it has expired or was refused."""
         return self._token.usable(now) if self._token.held_until(now) is None else None
 
+    def fresh_token(self, now: float) -> Token | None:
+        """The token in force if it is outside its last minute: what a ``FetchToken`` would be answered at once."""
+        return self._token.fresh(now) if self._token.held_until(now) is None else None
+
     # -- inputs ---------------------------------------------------------------------------------------------------
 
     def ask(self, asker: Hashable, question: Question, now: float) -> None:

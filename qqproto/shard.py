@@ -122,8 +122,9 @@ class Shard:
 
     @property
     def phase(self) -> Phase:
-        """Where it is in the life of a connection."""
-        return self._link.phase if self._link and self._phase is not Phase.CLOSING else self._phase
+        """Where it is in the life of a connection. May be looked at from any thread."""
+        link = self._link
+        return link.phase if link and self._phase is not Phase.CLOSING else self._phase
 
     def status(self, now: float) -> Status:
         """A snapshot for a health endpoint."""

@@ -220,7 +220,10 @@ def test_the_same_token_is_given_until_its_last_minute() -> None:
     desk.token()
     assert desk.take() == Token("TOKEN-1")
     assert desk.account.current_token(desk.now) == Token("TOKEN-1")
+    assert desk.account.fresh_token(desk.now) == Token("TOKEN-1")
     desk.run(1.0)
+    assert desk.account.current_token(desk.now) == Token("TOKEN-1")
+    assert desk.account.fresh_token(desk.now) is None
     desk.token()
     assert desk.answers == [], "inside it the platform gives a new one"
     desk.reply(token_reply("TOKEN-2"))
@@ -393,6 +396,7 @@ def test_a_refused_token_that_comes_again_is_not_given_within_5_s() -> None:
     desk.token("b")
     desk.gateway("c")
     assert desk.account.current_token(desk.now) is None
+    assert desk.account.fresh_token(desk.now) is None
     desk.run(4.4)
     assert (desk.answers, desk.requests) == ([], [])
     desk.run(0.2)

@@ -97,6 +97,12 @@ class Crew(Generic[Runner]):
             runner.resume_reading()
 
 
+class Hand:
+    """What somebody who iterates was given last, until he asks for the next."""
+
+    dispatch: Dispatch | None = None
+
+
 class GatewayCore(Generic[Runner]):
     """What a gateway of any driver knows and does without waiting.
 
@@ -110,7 +116,7 @@ class GatewayCore(Generic[Runner]):
         self._settle_on = settle
         self._shards: dict[int, Shard] = {}
         self._buffer: deque[Event] = deque()
-        self._in_hand: Dispatch | None = None
+        self._hand = Hand()
         self._paused = False
         self._closing = False
         self._bug_told = False
@@ -215,6 +221,11 @@ class GatewayCore(Generic[Runner]):
             self._crew.pause_reading()
         self._arrived()
 
+    def _relieved(self) -> None:
+        """There is room in the buffer again."""
+        self._paused = False
+        self._crew.resume_reading()
+
     def _arrived(self) -> None:
         """Wake who waits for an event or for a change."""
         raise NotImplementedError
@@ -223,10 +234,9 @@ class GatewayCore(Generic[Runner]):
 
     def _settle_in_hand(self) -> None:
         """The next event is asked for."""
-        if self._in_hand is not None:
-            if self._settle_on == "iteration":
-                self.settle(self._in_hand)
-            self._in_hand = None
+        dispatch, self._hand.dispatch = self._hand.dispatch, None
+        if dispatch is not None and self._settle_on == "iteration":
+            self.settle(dispatch)
 
     def _take(self) -> Event | None:
         """The next event to hand out, None if there is none now; after ``close`` only the last one is."""
@@ -234,12 +244,11 @@ class GatewayCore(Generic[Runner]):
         while buffer:
             event = buffer.popleft()
             if self._paused and len(buffer) <= self._max_buffered // 2:
-                self._paused = False
-                self._crew.resume_reading()
+                self._relieved()
             if self._closing and type(event) is not Stopped:
                 continue
             if type(event) is Dispatch:
-                self._in_hand = event
+                self._hand.dispatch = event
                 if self._settle_on == "delivery":
                     self.settle(event)
             return event

@@ -51,12 +51,7 @@ class _Limited:
         self._max_body = max_body
 
     async def __call__(self, request: HTTPRequest) -> HTTPResponse:
-        response = await self._exchange(request)
-        if not isinstance(response, HTTPResponse):
-            raise TypeError(f"http must return an HTTPResponse, not {type(response).__name__}")
-        if len(response.body) > self._max_body:
-            raise _too_long(self._max_body)
-        return response
+        return limited(await self._exchange(request), self._max_body)
 
 
 class _HTTPX:
@@ -68,7 +63,7 @@ class _HTTPX:
 
     async def __call__(self, request: HTTPRequest) -> HTTPResponse:
         asked = self._client.build_request(
-            request.method, request.url, headers=_headers(request), content=request.body or None
+            request.method, request.url, headers=headers_of(request), content=request.body or None
         )
         # A redirect would carry the secret to another host, and a client's own `auth` would replace the token.
         response = await self._client.send(asked, stream=True, auth=None, follow_redirects=False)
@@ -76,7 +71,7 @@ class _HTTPX:
             body = await _read(response.aiter_raw(), self._max_body)
         finally:
             await response.aclose()
-        return _response(response.status_code, dict(response.headers), body, self._max_body)
+        return response_of(response.status_code, dict(response.headers), body, self._max_body)
 
 
 class _OurOwn:
@@ -101,15 +96,16 @@ class _OurOwn:
         limit = self._policy.max_http_body
         # Whoever asks has a deadline of its own for the whole exchange, and cancels it.
         async with httpcore.AsyncConnectionPool(context, network_backend=RouteBackend(route)) as pool:
-            headers = list({"User-Agent": USER_AGENT, **_headers(request)}.items())
+            headers = list({"User-Agent": USER_AGENT, **headers_of(request)}.items())
             async with pool.stream(request.method, request.url, headers=headers, content=request.body or None) as reply:
                 body = await _read(reply.aiter_stream(), limit)
-        return _response(
+        return response_of(
             reply.status, {name.decode(): value.decode("latin-1") for name, value in reply.headers}, body, limit
         )
 
 
-def _headers(request: HTTPRequest) -> dict[str, str]:
+def headers_of(request: HTTPRequest) -> dict[str, str]:
+    """What is sent with ``request``."""
     return {**request.headers, "Accept-Encoding": "identity"}
 
 
@@ -118,13 +114,23 @@ async def _read(chunks: AsyncIterable[bytes], max_body: int) -> bytearray:
     async for chunk in chunks:
         body += chunk
         if len(body) > max_body:
-            raise _too_long(max_body)
+            raise too_long(max_body)
     return body
 
 
-def _response(status: int, headers: dict[str, str], body: bytearray, max_body: int) -> HTTPResponse:
+def response_of(status: int, headers: dict[str, str], body: bytearray, max_body: int) -> HTTPResponse:
+    """A reply as it came, its body decoded."""
     encoding = next((value for name, value in headers.items() if name.lower() == "content-encoding"), "")
     return HTTPResponse(status, headers, decoded(body, encoding, max_body))
+
+
+def limited(response: HTTPResponse, max_body: int) -> HTTPResponse:
+    """A reply of a host's own exchange, if it is one, and of no more than ``max_body`` bytes."""
+    if not isinstance(response, HTTPResponse):
+        raise TypeError(f"http must return an HTTPResponse, not {type(response).__name__}")
+    if len(response.body) > max_body:
+        raise too_long(max_body)
+    return response
 
 
 def decoded(body: bytes | bytearray, encoding: str, max_body: int) -> bytes:
@@ -139,9 +145,10 @@ def decoded(body: bytes | bytearray, encoding: str, max_body: int) -> bytes:
     except zlib.error:
         raise Failed(Failure(FailureKind.OTHER, "the reply's body is no valid gzip")) from None
     if len(plain) > max_body:
-        raise _too_long(max_body)
+        raise too_long(max_body)
     return plain
 
 
-def _too_long(max_body: int) -> Failed:
+def too_long(max_body: int) -> Failed:
+    """The failure that a body of more than ``max_body`` bytes is."""
     return Failed(Failure(FailureKind.OTHER, f"the reply's body has more than {max_body} bytes"))

@@ -6,15 +6,24 @@ Nothing in here waits, and nothing knows of an event loop.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Protocol
 
 from qqproto.failures import Failure, FailureKind
 from qqproto.policy import Policy
 from qqproto_transports._failures import Failed
 from qqproto_transports._route import Route
-from qqproto_transports._shard_runner import ShardRunner
 
 LINGER = 1.0
 """Seconds that a peer gets to close its half after our goodbye."""
+
+
+class Listener(Protocol):
+    """Who is told of a stream; a :class:`~qqproto_transports._shard_runner.ShardRunner`, as a rule."""
+
+    def stream_opened(self, id: int) -> None: ...
+    def data_received(self, id: int, data: bytes) -> None: ...
+    def stream_failed(self, id: int, error: BaseException) -> None: ...
+    def stream_closed(self, id: int) -> None: ...
 
 
 class StreamCore(ABC):
@@ -24,7 +33,7 @@ class StreamCore(ABC):
     with what comes, and :meth:`_closed` or :meth:`_fail` in the end.
     """
 
-    def __init__(self, runner: ShardRunner, id: int, policy: Policy) -> None:
+    def __init__(self, runner: Listener, id: int, policy: Policy) -> None:
         self._runner = runner
         self._id = id
         self._policy = policy

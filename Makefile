@@ -74,20 +74,20 @@ $(BIN)/python:
 
 $(VENV)/.run: pyproject.toml | $(BIN)/python
 	@echo "installing qqproto into $(VENV)"
-	@$(PIP) --editable '.[asyncio,cli,trio]'
+	@$(PIP) --editable '.[asyncio,cli,sync,trio]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml $(VENV)/.run
 	@echo "installing the test tools into $(VENV)"
-	@$(PIP) --editable '.[asyncio,cli,dev,trio]'
+	@$(PIP) --editable '.[asyncio,cli,dev,sync,trio]'
 	@touch $@
 
 $(VENV)/.mutate: $(VENV)/.dev
 	@echo "installing mutmut into $(VENV)"
-	@$(PIP) --editable '.[asyncio,cli,dev,mutate,trio]'
+	@$(PIP) --editable '.[asyncio,cli,dev,mutate,sync,trio]'
 	@touch $@
 
 $(VENV)/.docs: pyproject.toml $(VENV)/.run
 	@echo "installing the documentation tools into $(VENV)"
-	@$(PIP) --editable '.[asyncio,cli,docs,trio]'
+	@$(PIP) --editable '.[asyncio,cli,docs,sync,trio]'
 	@touch $@

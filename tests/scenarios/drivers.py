@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
@@ -16,6 +17,7 @@ import anyio
 from anyio.from_thread import start_blocking_portal
 
 import qqproto_transports.asyncio
+import qqproto_transports.sync
 import qqproto_transports.trio
 from qqproto import Dispatch, Event, Session, Status, Stopped
 from tests.scenarios.threads import GUARD, LoopThread
@@ -193,7 +195,46 @@ class AnyioDriver(TrioDriver):
     backend = "asyncio"
 
 
-DRIVERS: list[type[Driver]] = [AsyncioDriver, TrioDriver, AnyioDriver]
+class SyncDriver(Driver):
+    """Each bot is iterated in a thread of its own, which ends with it, and with which the driver's own has ended."""
+
+    name = "sync"
+    module = qqproto_transports.sync
+    has_loop = False
+
+    def __init__(self) -> None:
+        self._threads: list[threading.Thread] = []
+
+    def __exit__(self, *exc: object) -> None:
+        for thread in self._threads:
+            thread.join(GUARD)
+
+    def spawn(self, life: Life) -> None:
+        thread = threading.Thread(target=self._live, args=[life], name=f"{self.name} bot")
+        self._threads.append(thread)
+        thread.start()
+
+    def call(self, function: Callable[[], Any]) -> Any:
+        return function()
+
+    def aclose(self, gateway: Any, timeout: float) -> None:
+        gateway.shut(timeout)
+
+    def _live(self, life: Life) -> None:
+        try:
+            with life.gateway as gateway:
+                life.entered()
+                for event in gateway:
+                    life.take(event)
+                    while life.busy:
+                        time.sleep(PAUSE)
+        except BaseException as error:
+            life.left(error)
+        else:
+            life.left(None)
+
+
+DRIVERS: list[type[Driver]] = [AsyncioDriver, TrioDriver, AnyioDriver, SyncDriver]
 
 
 def eventually(condition: Callable[[], object], within: float = GUARD) -> None:

@@ -6,14 +6,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from qqproto.actions import SendRequest
+from qqproto.failures import Failure, FailureKind
 from qqproto.policy import Policy
-from qqproto.protocol.rest import HTTPRequest, HTTPResponse
+from qqproto.protocol.rest import HTTPRequest, HTTPResponse, usable_url
 from qqproto_transports._common import USER_AGENT
 from qqproto_transports._egress import Egress
-from qqproto_transports._http import decoded, limited, too_long
+from qqproto_transports._failures import Failed
+from qqproto_transports._http import headers_of, limited, response_of, too_long
 
 if TYPE_CHECKING:
-    import httpcore
     import httpx
 
     from qqproto_transports._sync_wire import Wire
@@ -88,7 +89,7 @@ class _ByClient:
         asked = client.build_request(
             request.method,
             request.url,
-            headers={**request.headers, "Accept-Encoding": "identity"},
+            headers=headers_of(request),
             content=request.body or None,
             timeout=max(self._action.deadline - self._clock(), 0.001),
         )
@@ -104,8 +105,7 @@ class _ByClient:
                     raise TimeoutError("no reply in time")
         finally:
             response.close()
-        encoding = response.headers.get("Content-Encoding", "")
-        return HTTPResponse(response.status_code, dict(response.headers), decoded(body, encoding, self._max_body))
+        return response_of(response.status_code, dict(response.headers), body, self._max_body)
 
     def interrupt(self) -> bool:
         self._interrupted = True
@@ -113,11 +113,11 @@ class _ByClient:
 
 
 class _ByHTTPCore:
-    """By httpcore, on a connection of its own: the few exchanges that there are, hours apart, go to different hosts,
-    and an idle connection would only be one more to be found dead.
+    """By httpcore, on which httpx stands, along a bot's own way out. Each exchange has a connection of its own: the few
+    that there are, hours apart, go to different hosts, and an idle connection would only be one more to be found dead.
 
-    The connection is a stream of ours and not one of httpcore's, whose threads try a host's addresses one after the
-    other, each for the whole time, and cannot be called off.
+    It is a stream of ours. Of httpcore's own the addresses of a host are tried one after the other, each for the whole
+    time, and nobody can call it off.
     """
 
     def __init__(
@@ -134,6 +134,8 @@ class _ByHTTPCore:
         self._wire = Wire(action.request.url, action.deadline, egress, policy, clock)
 
     def run(self) -> HTTPResponse:
+        if not usable_url(self._request.url, ("http", "https")):
+            raise Failed(Failure(FailureKind.OTHER, "the address is no URL that can be asked"))
         with self._wire as wire:
             return self._exchange(wire)
 
@@ -145,25 +147,14 @@ class _ByHTTPCore:
         import httpcore
 
         request = self._request
-        headers = {
-            "Accept": "*/*",
-            "User-Agent": USER_AGENT,
-            **request.headers,
-            "Accept-Encoding": "identity",
-            "Connection": "close",
-        }
         url = httpcore.URL(request.url)
-        connection = httpcore.HTTP11Connection(url.origin, wire)
-        lines = [(name.encode(), value.encode()) for name, value in headers.items()]
-        with connection.stream(request.method, url, headers=lines, content=request.body or None) as response:
-            return self._reply(response)
-
-    def _reply(self, response: httpcore.Response) -> HTTPResponse:
-        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
+        headers = list({"User-Agent": USER_AGENT, **headers_of(request)}.items())
         body = bytearray()
-        for chunk in response.iter_stream():
-            body += chunk
-            if len(body) > self._max_body:
-                raise too_long(self._max_body)
-        encoding = headers.get("content-encoding", "")
-        return HTTPResponse(response.status, headers, decoded(body, encoding, self._max_body))
+        connection = httpcore.HTTP11Connection(url.origin, wire)
+        with connection.stream(request.method, url, headers=headers, content=request.body or None) as reply:
+            for chunk in reply.iter_stream():
+                body += chunk
+                if len(body) > self._max_body:
+                    raise too_long(self._max_body)
+        told = {name.decode(): value.decode("latin-1") for name, value in reply.headers}
+        return response_of(reply.status, told, body, self._max_body)

@@ -31,9 +31,16 @@ def at_work() -> set[threading.Thread]:
     return {thread for thread in threading.enumerate() if not thread.name.startswith("Trio thread")}
 
 
-@pytest.fixture(params=DRIVERS, ids=lambda driver: driver.name)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Each driver, and those that a module names beside them, in ``MORE_DRIVERS``."""
+    if "driver" in metafunc.fixturenames:
+        drivers = [*DRIVERS, *getattr(metafunc.module, "MORE_DRIVERS", [])]
+        metafunc.parametrize("driver", drivers, indirect=True, ids=[driver.name for driver in drivers])
+
+
+@pytest.fixture
 def driver(request: pytest.FixtureRequest) -> Iterator[Driver]:
-    """Each driver in turn, at work."""
+    """One of the drivers, at work."""
     with request.param() as driver:
         yield driver
 

@@ -234,7 +234,7 @@ class SyncDriver(Driver):
             life.left(None)
 
 
-DRIVERS: list[type[Driver]] = [AsyncioDriver, TrioDriver, AnyioDriver, SyncDriver]
+DRIVERS: list[type[Driver]] = [AsyncioDriver, TrioDriver, SyncDriver]
 
 
 def eventually(condition: Callable[[], object], within: float = GUARD) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import ssl
 import time
@@ -16,6 +17,7 @@ from qqproto_transports.local_gateway import LocalGateway
 from tests.scenarios.bots import INTENTS, QUICK, Bot
 from tests.scenarios.drivers import PAUSE, Driver
 from tests.scenarios.threads import GUARD, LoopThread
+from tests.transports.certificates import trusting
 
 T = TypeVar("T")
 
@@ -102,6 +104,7 @@ class Stage:
     def account(self, *, credentials: Credentials | None = None, policy: Policy = QUICK, **options: Any) -> Any:
         """The bot's account at this platform."""
         options.setdefault("endpoints", self.endpoints)
+        options.setdefault("ssl_context", _trusting())
         return self.driver.module.BotAccount(credentials or self.credentials, policy=policy, **options)
 
     def bot(self, *, account: Any = None, policy: Policy = QUICK, **options: Any) -> Bot:
@@ -123,6 +126,10 @@ class Stage:
     def web(self) -> Network:
         """The network in front of the HTTP endpoints."""
         return self.web_way.outside
+
+    def inject(self, data: bytes) -> None:
+        """Let these bytes come on the newest connection, as if they were the gateway's."""
+        self.do(lambda: self.wire.links[-1].near.write(data))
 
     # -- the platform ---------------------------------------------------------------------------------------------
 
@@ -211,3 +218,9 @@ class Stage:
             self.platform.behaviour.slack = SLACK
             self.platform.gateway_url = f"{self.gateway_way.url('ws')}/websocket"
             yield
+
+
+@functools.cache
+def _trusting() -> ssl.SSLContext:
+    """One for all bots: to load the system's certificates takes longer than most stories."""
+    return trusting()

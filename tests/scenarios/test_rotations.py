@@ -7,7 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from qqproto import Disconnected, Dispatch, Offline, Online, Ready, Resumed, Stopped, StopReason
+from tests.scenarios.drivers import AnyioDriver
 from tests.scenarios.stage import Stage
+
+MORE_DRIVERS = [AnyioDriver]
 
 
 def test_connects_hears_and_says_goodbye(stage: Stage) -> None:

@@ -103,7 +103,7 @@ async def test_a_redirect_is_not_followed(own: bool) -> None:
     "answer",
     [
         pytest.param(reply(b"x" * (LIMIT + 1)), id="announced"),
-        pytest.param(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 5_000_000, id="endless"),
+        pytest.param(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 5_000_000, id="not announced"),
         pytest.param(reply(gzip.compress(b"x" * 100_000), "Content-Encoding: gzip"), id="gzip bomb"),
     ],
 )
@@ -114,6 +114,21 @@ async def test_a_body_over_the_limit_is_a_failure(own: bool, answer: bytes) -> N
             await exchange(ask(port))
 
     assert f"more than {LIMIT} bytes" in caught.value.failure.message
+
+
+@pytest.mark.parametrize("own", [True, False])
+@on_loop
+async def test_a_body_without_end_has_one_for_us(own: bool) -> None:
+    async def talk_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        while not writer.transport.is_closing():
+            writer.write(b"x" * 65536)
+            await writer.drain()
+
+    async with serving(talk_on) as port, either_client(own) as exchange:
+        with pytest.raises(Failed, match="bytes"):
+            await exchange(ask(port))
 
 
 @on_loop

@@ -68,7 +68,7 @@ class _HTTPX:
         # A redirect would carry the secret to another host, and a client's own `auth` would replace the token.
         response = await self._client.send(asked, stream=True, auth=None, follow_redirects=False)
         try:
-            body = await _read(response.aiter_raw(), self._max_body)
+            body = await _read(response.aiter_raw(), response.aclose, self._max_body)
         finally:
             await response.aclose()
         return response_of(response.status_code, dict(response.headers), body, self._max_body)
@@ -98,7 +98,7 @@ class _OurOwn:
         async with httpcore.AsyncConnectionPool(context, network_backend=RouteBackend(route)) as pool:
             headers = list({"User-Agent": USER_AGENT, **headers_of(request)}.items())
             async with pool.stream(request.method, request.url, headers=headers, content=request.body or None) as reply:
-                body = await _read(reply.aiter_stream(), limit)
+                body = await _read(reply.aiter_stream(), reply.aclose, limit)
         return response_of(
             reply.status, {name.decode(): value.decode("latin-1") for name, value in reply.headers}, body, limit
         )
@@ -109,12 +109,19 @@ def headers_of(request: HTTPRequest) -> dict[str, str]:
     return {**request.headers, "Accept-Encoding": "identity"}
 
 
-async def _read(chunks: AsyncIterable[bytes], max_body: int) -> bytearray:
+async def _read(chunks: AsyncIterable[bytes], close: Callable[[], Awaitable[None]], max_body: int) -> bytearray:
     body = bytearray()
-    async for chunk in chunks:
-        body += chunk
-        if len(body) > max_body:
-            raise too_long(max_body)
+    try:
+        async for chunk in chunks:
+            body += chunk
+            if len(body) > max_body:
+                # The loop is not left: its generators, one in the other, end with the connection and not with the loop.
+                await close()
+    except Exception:
+        if len(body) <= max_body:
+            raise
+    if len(body) > max_body:
+        raise too_long(max_body)
     return body
 
 

@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from qqproto.conversation import Ending
-from qqproto.failures import Failure
+from qqproto.failures import Failure, FailureKind
 from qqproto.policy import Policy
 from qqproto.protocol.close_codes import CLOSE_CODES, Phase, StopReason, Verdict
 from qqproto.protocol.rest import RestVerdict, error_row, verdict_of
@@ -19,6 +19,17 @@ _IDENTIFY_HINT = (
     " address is on the bot's IP allowlist in the QQ console"
 )
 _TOKEN_HINT = "the platform refuses every access token it gives us: restart, and if it stays so, renew the AppSecret"
+_KIND_HINTS = {
+    FailureKind.PROXY_AUTH: (
+        "check the user name and the password in the proxy's URL, which the environment names (https_proxy, all_proxy)"
+        " or the application gives (proxy=); special characters are percent-encoded in it"
+    ),
+    FailureKind.TLS_UNTRUSTED: (
+        "check this machine's clock and its root certificates; if a proxy inspects TLS, give its root certificate to"
+        " ssl_context="
+    ),
+}
+"""Failures that are no business of the platform's, and that only a person can mend."""
 _CONFLICT_HINT = "another process runs the same bot and shard and takes the session over: stop one of the two"
 
 
@@ -101,6 +112,9 @@ class Recovery:
         mendable = (RestVerdict.CONFIGURATION, RestVerdict.REFRESH)
         if verdict in mendable and failure.code is not None and (row := error_row(failure.code)).hint:
             plan.configuration = f"{row.meaning}: {row.hint}"
+        elif failure.kind in _KIND_HINTS:
+            plan.configuration = f"{failure.message}: {_KIND_HINTS[failure.kind]}"
+        if plan.configuration is not None:
             plan.delay = max(plan.delay, self._policy.configuration_retry)
         return plan
 

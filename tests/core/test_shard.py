@@ -322,6 +322,54 @@ def test_row_39_an_address_that_is_not_allowed_is_told_once_and_tried_every_five
     assert host.shard.status(host.now).configuration_error is None
 
 
+MENDABLE = [
+    (FailureKind.PROXY_AUTH, "the user name and the password in the proxy's URL"),
+    (FailureKind.TLS_UNTRUSTED, "this machine's clock and its root certificates"),
+]
+
+
+@pytest.mark.parametrize("asked", ["token", "gateway", "dial"])
+@pytest.mark.parametrize(("kind", "hint"), MENDABLE)
+def test_rows_29_and_32_what_only_a_person_can_mend_is_told_once_and_tried_every_five_minutes(
+    kind: FailureKind, hint: str, asked: str
+) -> None:
+    host = Host(start=False)
+    good = getattr(host, asked)
+    setattr(host, asked, Failure(kind, "it refuses"))
+    host.shard.start(host.now)
+    host.drain()
+    host.run(3600.0)
+
+    error = host.only(ConfigurationError)
+    assert error.hint.startswith("it refuses: check ")
+    assert hint in error.hint
+    assert error.failure == Failure(kind, "it refuses")
+    assert 11 <= len(host.tokens_asked) <= 13
+    assert set(host.tokens_asked) == {None}, "the token has nothing to do with it"
+    assert host.take(Stopped) == []
+    setattr(host, asked, good)
+    host.redial(300.0)
+    host.say(hello(), ready())
+    assert host.shard.status(host.now).configuration_error is None
+
+
+def test_row_29_a_proxy_that_does_not_let_us_through_is_an_outage_like_any_other() -> None:
+    host = Host(start=False)
+    host.dial = Failure(FailureKind.PROXY, "the proxy could not reach the host (HTTP 502)", 502)
+    host.shard.start(host.now)
+    host.drain()
+    host.run(3600.0)
+
+    assert host.take(ConfigurationError) == []
+    assert host.take(Stopped) == []
+    assert set(host.tokens_asked) == {None}
+    assert len(host.dials) > 55
+    host.dial = None
+    host.redial(61.0)
+    host.say(hello(), ready())
+    host.only(Ready)
+
+
 @pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 500, 502])
 def test_a_status_without_the_platforms_body_is_never_a_verdict(status: int) -> None:
     host = Host(start=False)

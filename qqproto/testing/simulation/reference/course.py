@@ -35,7 +35,8 @@ class End:
     ``how`` is "close" (with ``code``), "eof", "lost" (any other failure of the stream) or "left" (our side went).
     ``op9`` is None, or whether it said that the session may be resumed; ``auth`` the opcode that was sent, ``token``
     what it said, ``live`` whether READY or RESUMED came. ``stable`` is None where it is not clear whether the minute
-    was over. ``for_slot``: our side went because the identify slot is far away.
+    was over. ``for_slot``: our side went because the identify slot is far away. ``for_a_person``: it was a dial, and it
+    failed for a reason that only a person can mend.
     """
 
     how: str
@@ -48,6 +49,7 @@ class End:
     stable: bool | None = False
     retry_after: float = 0.0
     for_slot: bool = False
+    for_a_person: bool = False
 
 
 @dataclass(slots=True)
@@ -171,9 +173,10 @@ class Course:
         if end.auth == IDENTIFY and not end.live and self._refuses_identify(end):
             self.refused_identifies += 1
             then.renew = self.refused_identifies == 1
-            if self.refused_identifies >= self.policy.refused_identifies:
-                then.configuration = True
-                then.least = max(then.least, self.policy.configuration_retry)
+            then.configuration = self.refused_identifies >= self.policy.refused_identifies
+        if then.configuration or end.for_a_person:
+            then.configuration = True
+            then.least = max(then.least, self.policy.configuration_retry)
         return then
 
     def _verdict(self, end: End) -> str:

@@ -8,7 +8,7 @@ from qqproto.testing.simulation.reference.course import IDENTIFY, Consequence, C
 from qqproto.testing.simulation.reference.debts import Debts, Renewal
 from qqproto.testing.simulation.reference.pace import Pace
 from qqproto.testing.simulation.reference.purse import Purse
-from qqproto.testing.simulation.reference.table import REST_END, slow_retry
+from qqproto.testing.simulation.reference.table import REST_END, needs_a_person, slow_retry
 from qqproto.testing.simulation.reference.verdict import Broken, demand
 
 
@@ -77,7 +77,7 @@ class Endings:
             self._debts.stop_for = REST_END[failure.code]
             return
         retry_in = self._next_attempt(event)
-        slow = failure.code is not None and slow_retry(failure.code)
+        slow = needs_a_person(failure.kind) if failure.code is None else slow_retry(failure.code)
         code = self._purse.last_code
         if self._count == 1 and code is not None:
             demand(slow or not slow_retry(code), "G5", f"error {code} is not tried slowly")

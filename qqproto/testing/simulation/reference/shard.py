@@ -32,6 +32,7 @@ from qqproto.testing.simulation.reference.pace import Pace
 from qqproto.testing.simulation.reference.presence import Presence
 from qqproto.testing.simulation.reference.pulse import Pulse
 from qqproto.testing.simulation.reference.purse import Purse
+from qqproto.testing.simulation.reference.table import needs_a_person
 from qqproto.testing.simulation.reference.talk import Talk
 from qqproto.testing.simulation.reference.verdict import Broken, demand
 
@@ -91,7 +92,8 @@ class ShardObserver:
 
     def dial_failed(self, failure: Failure, now: float) -> None:
         self._dial_by = None
-        self._endings.over(End("lost", retry_after=failure.retry_after or 0.0))
+        mendable = needs_a_person(failure.kind)
+        self._endings.over(End("lost", retry_after=failure.retry_after or 0.0, for_a_person=mendable))
 
     # -- what our side says ---------------------------------------------------------------------------------------
 

@@ -6,6 +6,8 @@ it): R, the session goes on; I, a new one; T, another token, then on with the se
 
 from __future__ import annotations
 
+from qqproto.failures import FailureKind
+
 _RESUME = (1000, 1001, 4000, 4008, 4009)
 _IDENTIFY = (4003, 4005, 4006, 4007, *range(4900, 4914), 9001, 9005)
 _END = {
@@ -52,3 +54,8 @@ def slow_retry(code: int) -> bool:
     Tokens that are wrong in another way than expired are among them, once another one was refused as well.
     """
     return code not in REST_END and code not in REST_RETRY and code != REST_EXPIRED
+
+
+def needs_a_person(kind: FailureKind) -> bool:
+    """Whether the network says what only a person can mend: credentials for a proxy, whom to trust."""
+    return kind.value in ("proxy-auth", "tls-untrusted")

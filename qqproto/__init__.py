@@ -38,6 +38,7 @@ from qqproto.events import (
     SessionRefused,
     SettlementLagging,
     Stopped,
+    StoreFailed,
 )
 from qqproto.failures import Failure, FailureKind
 from qqproto.narrator import Narrator
@@ -105,6 +106,7 @@ __all__ = [
     "Status",
     "StopReason",
     "Stopped",
+    "StoreFailed",
     "Token",
     "User",
     "Verdict",

@@ -7,7 +7,7 @@ match over them ends with ``case _``: minor versions may add events.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from qqproto.failures import Failure
 from qqproto.protocol.close_codes import Phase, StopReason, Verdict
@@ -172,6 +172,19 @@ class SessionRefused:
 
 
 @dataclass(slots=True)
+class StoreFailed:
+    """The session store could not ``"load"`` or ``"save"``; a driver tells it, once for each reason.
+
+    After a load that failed a new session is started, and what came for the old one meanwhile is lost. A save is tried
+    again, and until one succeeds a next process resumes from what was saved last.
+    """
+
+    shard: int
+    operation: Literal["load", "save"]
+    reason: str
+
+
+@dataclass(slots=True)
 class Stopped:
     """The shard has ended; exactly once, and last. ``retryable``: a restart may help without anything being changed."""
 
@@ -197,6 +210,7 @@ Event: TypeAlias = (
     | ConfigurationError
     | SettlementLagging
     | SessionRefused
+    | StoreFailed
     | Stopped
 )
 """Everything a shard tells the application. Works with ``isinstance``."""

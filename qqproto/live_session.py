@@ -53,8 +53,8 @@ class LiveSession:
         live = cls(session.id, session.user, since=since, policy=policy, recall=recall)
         live.settlement.restore(session.settled, session.ahead)
         live.restored = True
-        for name in session.done:
-            recall.done.remember((name,), since)
+        # Not one by one: the memory counts dispatches, and a dispatch has two names.
+        recall.done.remember(session.done, since)
         return live
 
     def admit(self, dispatch: Dispatch, now: float, *, replaying: bool) -> bool:
@@ -83,8 +83,7 @@ class LiveSession:
         if dispatch.session_id != self.id:
             return
         self._recall.done.remember(names_of(dispatch), self._now)
-        if dispatch.sequence is not None:
-            self.settlement.settle(dispatch.sequence)
+        self.settlement.settle(dispatch.sequence)
 
     def value(self, config: ShardConfig) -> Session:
         """What may be saved of it now."""

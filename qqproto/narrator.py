@@ -21,6 +21,7 @@ from qqproto.events import (
     SessionRefused,
     SettlementLagging,
     Stopped,
+    StoreFailed,
 )
 from qqproto.protocol.close_codes import StopReason
 
@@ -118,6 +119,8 @@ class Narrator:
                 return _line(_WARNING, event, text, qq_unsettled=unsettled, qq_given_up=given_up)
             case SessionRefused(reason=reason):
                 return _line(_WARNING, event, f"the saved session is not resumed: {reason}")
+            case StoreFailed(operation=operation, reason=reason):
+                return _line(_ERROR, event, f"{store_failure(operation)}: {reason}", qq_operation=operation)
             case Stopped(reason=reason, hint=hint, code=code):  # pragma: no branch - the union is closed
                 level = _INFO if reason is StopReason.CLOSED else _ERROR
                 return _line(level, event, f"stopped: {hint}", qq_reason=reason.value, qq_code=code)
@@ -141,6 +144,13 @@ class Narrator:
         if event.retry_in is not None:
             text += f"; attempt {event.attempt}, next in {event.retry_in:.1f} s ({event.verdict.value})"
         return _line(_WARNING, event, text, **fields)
+
+
+def store_failure(operation: str) -> str:
+    """What the failure of a store's operation means, in words."""
+    if operation == "load":
+        return "the saved session cannot be read, a new one is started"
+    return "the session cannot be saved, which is tried again"
 
 
 def _why(event: Disconnected) -> str:

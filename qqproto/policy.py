@@ -71,6 +71,8 @@ class Policy:
     that are resumed but carry no events have been seen after one to three days (bot-docs#191, hermes#19821)."""
     saved_session_life: float = 3600.0
     """A saved session older than this is not resumed, nor one that has been without a connection for longer."""
+    save_every: float = 1.0
+    """A driver saves sessions at most this often; what was settled since then may come again after a crash."""
     offline_grace: float = 60.0
     """How long a shard may be away before the application is told ``Offline``."""
     leave_code: int | None = 4000
@@ -139,6 +141,8 @@ class Policy:
             raise ValueError("min_interval must be above zero: otherwise a lying server could make a shard spin")
         if self.keepalive_ping is not None and self.keepalive_ping <= 0:
             raise ValueError("keepalive_ping must be above zero, or None for no pings")
+        if self.save_every <= 0:
+            raise ValueError("save_every must be above zero: otherwise a driver would do nothing but save")
         if self.leave_code is not None and not 3000 <= self.leave_code <= 4999:
             raise ValueError("leave_code must be from 3000 to 4999, as the codes that applications may send, or None")
 

@@ -15,8 +15,8 @@ class Settlement:
     folds in.
     """
 
-    __slots__ = ("_done", "_late", "_max_missing", "_max_open", "_missing", "_open", "_order", "_restored", "_told",
-                 "given_up", "received")  # fmt: skip
+    __slots__ = ("_done", "_finished", "_late", "_max_missing", "_max_open", "_missing", "_open", "_order",
+                 "_restored", "_told", "given_up", "received")  # fmt: skip
 
     def __init__(self, *, max_open: int, max_missing: int) -> None:
         self._max_open = max_open
@@ -27,7 +27,8 @@ class Settlement:
         self._restored: set[int] = set()
         self._missing: dict[int, None] = {}
         self._told = 0
-        self._done: deque[int] = deque()
+        self._done: deque[int | None] = deque()
+        self._finished = 0
         self.received = 0
         self.given_up = 0
 
@@ -84,9 +85,19 @@ class Settlement:
 
     # -- what is finished -----------------------------------------------------------------------------------------
 
-    def settle(self, sequence: int) -> None:
-        """The application has finished with this sequence. Idempotent; from any thread."""
+    def settle(self, sequence: int | None) -> None:
+        """The application has finished with this sequence, or with one that has none. Idempotent; from any thread."""
         self._done.append(sequence)
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Equal as long as nothing was passed over and nothing was settled."""
+        return self.settled, self._finished
+
+    def is_open(self, sequence: int | None) -> bool:
+        """Whether this sequence came and is not settled."""
+        self._fold()
+        return sequence in self._open
 
     @property
     def settled(self) -> int:
@@ -120,9 +131,13 @@ class Settlement:
         while self._done:
             self._finish(self._done.popleft())
 
-    def _finish(self, sequence: int) -> None:
+    def _finish(self, sequence: int | None) -> None:
+        if sequence is None:
+            self._finished += 1
+            return
         if self._open.pop(sequence, None) is None:
             return
+        self._finished += 1
         self._late.discard(sequence)
         order, open_ = self._order, self._open
         while order and order[0] not in open_:

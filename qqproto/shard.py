@@ -121,6 +121,21 @@ class Shard:
         return self._live.value(self._config) if self._live else None
 
     @property
+    def progress(self) -> tuple[str, int, int] | None:
+        """Equal as long as there is nothing new in :attr:`session` that is worth a save; None without a session."""
+        return (self._live.id, *self._live.settlement.progress) if self._live else None
+
+    @property
+    def unsettled(self) -> int:
+        """How many dispatches of the session came and are not settled."""
+        return self._live.settlement.unsettled if self._live else 0
+
+    def is_unsettled(self, dispatch: Dispatch) -> bool:
+        """Whether ``dispatch`` is one of them."""
+        live = self._live
+        return live is not None and dispatch.session_id == live.id and live.settlement.is_open(dispatch.sequence)
+
+    @property
     def phase(self) -> Phase:
         """Where it is in the life of a connection. May be looked at from any thread."""
         link = self._link
@@ -149,7 +164,7 @@ class Shard:
             configuration_error=self._configuration_error,
             stopped=self.stopped,
             budget=self._info,
-            unsettled=live.settlement.unsettled if live else 0,
+            unsettled=self.unsettled,
             oldest_unsettled=live.settlement.oldest(now) if live else None,
             last_rotation=_age(self._last_rotation, now),
             counters=dict(self._outbox.counters),

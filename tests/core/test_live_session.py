@@ -83,3 +83,11 @@ def test_what_is_saved_follows_what_came_and_what_was_settled() -> None:
     live.settle(event(3, "e-3"))
     saved = live.value(CONFIG)
     assert (saved.received, saved.settled, saved.ahead, saved.done) == (3, 1, (3,), ("e-1", "e-3"))
+
+
+def test_a_restored_session_remembers_both_names_of_every_dispatch_that_was_saved() -> None:
+    """A dispatch has two names, and the memory of a thousand dispatches was filled by five hundred."""
+    names = tuple(f"name-{number}" for number in range(2 * POLICY.remember_done))
+    live = LiveSession.restore(replace(SESSION, done=names), since=100.0, policy=POLICY, recall=Recall(POLICY))
+    assert live.value(CONFIG).done == names
+    assert not live.admit(event(50, "name-0"), 101.0, replaying=True)

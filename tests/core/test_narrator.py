@@ -18,6 +18,7 @@ from qqproto import (
     SettlementLagging,
     Stopped,
     StopReason,
+    StoreFailed,
 )
 from qqproto.narrator import Line
 from tests.core.hosts import RECONNECT, Host, dispatch, hello, ready, resumed
@@ -177,6 +178,12 @@ def test_the_rest_is_a_line_each() -> None:
         (ConfigurationError(0, "not allowed", None, None), logging.ERROR, "not allowed"),
         (SettlementLagging(0, 7, 700.0, 1), logging.WARNING, "7 dispatches are not settled, the oldest for 700 s"),
         (SessionRefused(0, "too old"), logging.WARNING, "too old"),
+        (StoreFailed(0, "load", "OSError: gone"), logging.ERROR, "cannot be read, a new one is started: OSError: gone"),
+        (
+            StoreFailed(0, "save", "OSError: full"),
+            logging.ERROR,
+            "cannot be saved, which is tried again: OSError: full",
+        ),
     ):
         line = narrator.line(event, 0.0)
         assert line is not None

@@ -48,3 +48,8 @@ def test_a_policy_that_would_spin_or_could_not_be_said_is_refused(change: dict[s
 @pytest.mark.parametrize("change", [{"leave_code": None}, {"leave_code": 3000}, {"keepalive_ping": 15.0}])
 def test_what_is_unusual_and_harmless_is_not(change: dict[str, Any]) -> None:
     Policy(**change)
+
+
+def test_a_driver_that_did_nothing_but_save_is_refused() -> None:
+    with pytest.raises(ValueError, match="save_every"):
+        Policy(save_every=0.0)

@@ -15,7 +15,7 @@ def settlement_of(*sequences: int, max_open: int = 10_000, max_missing: int = 10
     return settlement
 
 
-def settle(settlement: Settlement, *sequences: int) -> None:
+def settle(settlement: Settlement, *sequences: int | None) -> None:
     for sequence in sequences:
         settlement.settle(sequence)
 
@@ -187,3 +187,30 @@ def test_it_agrees_with_a_plain_account_of_the_same(steps: list[tuple[str, int]]
         assert settled_ahead <= came
         assert not settled_ahead & open_
     assert settlement.missing() == len(set(range(1, highest)) - came)
+
+
+def test_progress_is_equal_as_long_as_there_is_nothing_new_to_be_saved() -> None:
+    settlement = settlement_of(1)
+    settle(settlement, 1)
+    before = settlement.progress
+    settlement.receive(2, 0.0)
+    settlement.receive(3, 0.0)
+    assert settlement.progress == before
+    settle(settlement, 3)
+    ahead = settlement.progress
+    assert ahead != before
+    assert ahead[0] == before[0] == 1
+    settle(settlement, None)
+    settle(settlement, 3)
+    nameless = settlement.progress
+    assert nameless != ahead, "it has no number, but a name that is saved"
+    settlement.pass_over(4)
+    assert settlement.progress == nameless
+    settle(settlement, 2)
+    assert settlement.progress != nameless
+
+
+def test_what_came_is_open_until_it_is_settled() -> None:
+    settlement = settlement_of(1, 2)
+    settle(settlement, 2)
+    assert [settlement.is_open(number) for number in (1, 2, 3, None)] == [True, False, False, False]

@@ -1224,3 +1224,27 @@ def test_the_status_tells_how_it_is() -> None:
     assert host.shard.status(host.now + 3.0).last_rotation == 3.0
     assert host.shard.session is not None
     assert host.shard.status(host.now).session_id == "S-1"
+
+
+def test_what_is_new_in_a_session_and_what_is_open_of_it_is_told_without_making_its_value() -> None:
+    host = Host()
+    assert (host.shard.progress, host.shard.unsettled) == (None, 0)
+    host.up()
+    begun = host.shard.progress
+    assert begun == ("S-1", 1, 0)
+    host.say(dispatch(2), dispatch(3))
+    first, second = host.take(Dispatch)
+    assert (host.shard.progress, host.shard.unsettled) == (("S-1", 3, 2), 0), "this shard settles on delivery"
+    assert not host.shard.is_unsettled(first)
+
+    host = Host(settle="manual")
+    host.up()
+    host.say(dispatch(2), dispatch(3))
+    first, second = host.take(Dispatch)
+    assert (host.shard.progress, host.shard.unsettled) == (begun, 2)
+    host.shard.settle(second)
+    assert host.shard.progress == ("S-1", 1, 1)
+    assert (host.shard.is_unsettled(first), host.shard.is_unsettled(second)) == (True, False)
+    assert not host.shard.is_unsettled(replace(first, session_id="S-0")), "of another session"
+    host.shard.settle(first)
+    assert (host.shard.progress, host.shard.unsettled) == (("S-1", 3, 2), 0)

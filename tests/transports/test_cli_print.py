@@ -30,6 +30,7 @@ from qqproto import (
     SettlementLagging,
     Stopped,
     StopReason,
+    StoreFailed,
     User,
     Verdict,
 )
@@ -77,6 +78,8 @@ EVENTS: list[tuple[Event, str | None]] = [
     (LoopLag(0, 6.04), "this process was held up for 6.0 s"),
     (SettlementLagging(0, 7, 700.4, 1), "7 dispatches are not settled, the oldest for 700 s"),
     (SessionRefused(0, "it is 4000 s old"), "the saved session is not resumed: it is 4000 s old"),
+    (StoreFailed(0, "load", "OSError: gone"), "the saved session cannot be read, a new one is started: OSError: gone"),
+    (StoreFailed(0, "save", "OSError: full"), "the session cannot be saved, which is tried again: OSError: full"),
     (IdentifyBudgetLow(0, 10, 1000, 7200.0), "identify budget low: 10 of 1000 left, refilled in 2.0 h"),
     (ConflictSuspected(0, "stop one"), "conflict: stop one"),
     (

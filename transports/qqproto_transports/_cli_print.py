@@ -28,7 +28,9 @@ from qqproto.events import (
     SessionRefused,
     SettlementLagging,
     Stopped,
+    StoreFailed,
 )
+from qqproto.narrator import store_failure
 from qqproto.protocol.close_codes import Phase, Verdict, row_of
 
 _LONGEST = 80
@@ -99,6 +101,8 @@ def _describe(event: Event) -> str | None:
             return f"{event.unsettled} dispatches are not settled, the oldest for {event.oldest:.0f} s"
         case SessionRefused():
             return f"the saved session is not resumed: {event.reason}"
+        case StoreFailed():
+            return f"{store_failure(event.operation)}: {event.reason}"
         case Stopped():
             return f"stopped ({event.reason.value}): {event.hint}{_because(event.failure)}"
 
@@ -222,7 +226,7 @@ def _style(event: Event) -> str:
     match event:
         case Ready() | Resumed():
             return "green"
-        case Stopped() | ConfigurationError():
+        case Stopped() | ConfigurationError() | StoreFailed():
             return "red"
         case Disconnected(planned=False) | Offline():
             return "yellow"

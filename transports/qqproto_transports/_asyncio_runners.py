@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
+from typing import Any
 
 from qqproto.account import Account
 from qqproto.actions import OpenConnection, SendRequest
@@ -17,7 +19,9 @@ from qqproto_transports._common import HTTPExchange
 from qqproto_transports._egress import Egress
 from qqproto_transports._gateway import Crew
 from qqproto_transports._journal import Journal
+from qqproto_transports._keeper import Keeper, in_thread
 from qqproto_transports._shard_runner import ShardRunner
+from qqproto_transports.stores import SessionStore
 
 _LAST_RITES = 1.0
 """Seconds that cancelled tasks and aborted sockets get to be gone; they need a turn or two of the loop."""
@@ -169,9 +173,9 @@ class AsyncioCrew(Crew[AsyncioShardRunner]):
             finally:
                 self._waiters.remove(waiter)
 
-    async def shut(self, timeout: float) -> None:
+    async def shut(self, timeout: float, *, keep_session: bool = False) -> None:
         """Say goodbye, wait for its end for so long, drop what is left then, and see that it is gone."""
-        self.close()
+        self.close(keep_session=keep_session)
         await self.until(lambda: self.ended, timeout)
         self.abandon()
         unfinished = [stream.finished for runner in self.runners for stream in runner.unfinished]
@@ -185,6 +189,26 @@ class AsyncioCrew(Crew[AsyncioShardRunner]):
             runner.hurry()
             for stream in runner.unfinished:
                 stream.abort()
+
+
+class AsyncioKeeper(Keeper):
+    """Keeps the sessions of one gateway; each round of calls has a thread of its own."""
+
+    def __init__(self, store: SessionStore, policy: Policy, clock: Callable[[], float]) -> None:
+        super().__init__(store, policy, clock)
+        self._alarm = Alarm(clock, self.handle_timer)
+
+    def _in_thread(self, job: Callable[[], list[Any]], done: Callable[[list[Any]], None]) -> None:
+        loop = asyncio.get_running_loop()
+
+        def deliver(outcomes: list[Any]) -> None:
+            with contextlib.suppress(RuntimeError):  # The loop is closed: it took longer than anybody waited.
+                loop.call_soon_threadsafe(done, outcomes)
+
+        in_thread(job, deliver)
+
+    def _set_alarm(self, at: float | None) -> None:
+        self._alarm.set(at)
 
 
 def _wake(waiter: asyncio.Future[None]) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from qqproto.config import SettleMode, ShardConfig
 from qqproto.events import Dispatch, Event, Stopped
@@ -16,6 +17,8 @@ from qqproto.session import Session
 from qqproto.shard import Shard
 from qqproto.status import Status
 from qqproto_transports._common import GatewayStopped, Shards
+from qqproto_transports._journal import Journal
+from qqproto_transports._keeper import Keeper
 from qqproto_transports._shard_runner import ShardRunner
 
 Runner = TypeVar("Runner", bound=ShardRunner)
@@ -81,10 +84,14 @@ class Crew(Generic[Runner]):
         for runner in list(self.runners):  # The first may bring, and start, the others.
             runner.start()
 
-    def close(self) -> None:
+    def changed(self) -> None:
+        """Something happened: those who wait for a change look again. From any thread."""
+        raise NotImplementedError
+
+    def close(self, *, keep_session: bool = False) -> None:
         """Every shard says goodbye."""
         for runner in self.runners:
-            runner.close()
+            runner.close(keep_session=keep_session)
 
     def pause_reading(self) -> None:
         """The application has enough to do."""
@@ -106,20 +113,41 @@ class Hand:
 class GatewayCore(Generic[Runner]):
     """What a gateway of any driver knows and does without waiting.
 
-    A driver's own class calls :meth:`_add_shards`, and overrides :meth:`_arrived`.
+    A driver's own class calls :meth:`_add_shards`, and :meth:`_begin` when it is entered, overrides :meth:`_arrived`,
+    and puts a task, or a thread, into :attr:`_reader` when the next event is asked for.
     """
 
-    def __init__(self, crew: Crew[Runner], clock: Callable[[], float], policy: Policy, settle: SettleMode) -> None:
+    def __init__(
+        self,
+        crew: Crew[Runner],
+        clock: Callable[[], float],
+        policy: Policy,
+        settle: SettleMode,
+        *,
+        journal: Journal,
+        keeper: Keeper | None,
+    ) -> None:
         self._crew = crew
         self._clock = clock
         self._max_buffered = policy.max_buffered
         self._settle_on = settle
+        self._journal = journal
+        self._keeper = keeper
+        self._configs: list[ShardConfig] = []
+        self._make_shard: Callable[..., Shard]
         self._shards: dict[int, Shard] = {}
         self._buffer: deque[Event] = deque()
         self._hand = Hand()
+        self._reader: object = None
+        """Who asked for an event last."""
+        self._handled: dict[object, list[Dispatch]] = {}
+        """What each task, or thread, handles in a block of its own."""
         self._paused = False
+        self._draining = False
         self._closing = False
         self._bug_told = False
+        if keeper is not None:
+            keeper.serve(self._shards, self._tell_aside, crew.changed)
 
     # -- facts ----------------------------------------------------------------------------------------------------
 
@@ -156,8 +184,97 @@ class GatewayCore(Generic[Runner]):
         """The application has finished with ``dispatch``. From any thread; one of another session is ignored."""
         if dispatch.shard in self._shards:
             self._shards[dispatch.shard].settle(dispatch)
+            if self._draining:
+                self._crew.changed()
+
+    # -- steps: its beginning -------------------------------------------------------------------------------------
+
+    def _add_shards(
+        self,
+        configs: list[ShardConfig],
+        policy: Policy,
+        loads: Callable[[str | bytes], Any],
+        make_runner: Callable[[Shard], Runner],
+        *,
+        auto: bool,
+    ) -> None:
+        """``auto``: ``configs`` is one, and the platform is asked how many there should be."""
+        chance = random.Random().random
+
+        def make_shard(config: ShardConfig, session: Session | None = None, age: float = 0.0) -> Shard:
+            # An event in our buffer is not handed out yet, so what settles it is seen to here, in every mode.
+            shard = Shard(
+                replace(config, settle="manual"),
+                random=chance, session=session, session_age=age, policy=policy, loads=loads,
+            )  # fmt: skip
+            self._shards[config.shard[0]] = shard
+            return shard
+
+        def recruit(count: int) -> bool:
+            if count == 1 and self._keeper is None:
+                return False
+            self._configs = [replace(configs[0], shard=(index, count)) for index in range(count)]
+            first, *others = [make_shard(config) for config in self._configs]
+            self._crew.runners[0].replace(first)
+            for shard in others:
+                runner = make_runner(shard)
+                self._crew.runners.append(runner)
+                if self._paused:
+                    runner.pause_reading()
+            self._begin()
+            return True
+
+        self._configs, self._make_shard = configs, make_shard
+        self._crew.runners += [make_runner(make_shard(config)) for config in configs]
+        if auto:
+            # Its road up to the platform's answer is that of every start: backoff, verdicts, Offline, status, close.
+            self._crew.runners[0].census = recruit
+
+    def _begin(self) -> None:
+        """Start the shards, with their saved sessions if there is a store and it is known which they are."""
+        keeper, runners = self._keeper, self._crew.runners
+        if keeper is None or runners[0].census is not None or self._crew.ended:
+            self._crew.start()
+            return
+        for runner in runners:
+            runner.attach()
+
+        def start(saved: dict[int, tuple[Session, float]]) -> None:
+            for config, runner in zip(self._configs, runners, strict=True):
+                index = config.shard[0]
+                if index in saved and not runner.ended:
+                    runner.replace(self._make_shard(config, *saved[index]))
+                runner.start()
+                keeper.going_on_with(index)
+
+        keeper.load(self._configs, start)
 
     # -- steps: its end -------------------------------------------------------------------------------------------
+
+    def _keeps_session(self, wish: bool | None) -> bool:
+        """Whether the session is kept: as the host wishes, and without a wish if there is a store for it."""
+        return self._keeper is not None if wish is None else wish
+
+    def _begin_draining(self) -> None:
+        """From now on nothing is read; what is in the buffer is handed out, and waited for."""
+        self._draining = True
+        if not self._paused:
+            self._paused = True
+            self._crew.pause_reading()
+
+    def _has_drained(self, caller: object) -> bool:
+        """Whether what the application was given is settled, but for what ``caller``, a task or thread, has in hand.
+
+        If it is also who asks for the events, it will not ask for those in the buffer as long as it waits.
+        """
+        mine = list(self._handled.get(caller, ()))
+        if caller is self._reader:
+            mine += [event for event in self._buffer if type(event) is Dispatch]
+            in_hand = self._hand.dispatch
+            if in_hand is not None and all(in_hand is not other for other in mine):
+                mine.append(in_hand)
+        held = sum(self._shards[event.shard].is_unsettled(event) for event in mine)
+        return self._closing or sum(shard.unsettled for shard in self._shards.values()) <= held
 
     def _begin_closing(self) -> None:
         """From now on nothing but ``Stopped`` is handed out; a stop that was not the host's stays one."""
@@ -179,47 +296,21 @@ class GatewayCore(Generic[Runner]):
 
     # -- steps: what comes in -------------------------------------------------------------------------------------
 
-    def _add_shards(
-        self,
-        configs: list[ShardConfig],
-        policy: Policy,
-        loads: Callable[[str | bytes], Any],
-        make_runner: Callable[[Shard], Runner],
-        *,
-        auto: bool,
-    ) -> None:
-        """``auto``: ``configs`` is one, and the platform is asked how many there should be."""
-        chance = random.Random().random
-
-        def add_shard(config: ShardConfig) -> Shard:
-            # An event in our buffer is not handed out yet, so what settles it is seen to here, in every mode.
-            shard = Shard(replace(config, settle="manual"), random=chance, policy=policy, loads=loads)
-            self._shards[config.shard[0]] = shard
-            return shard
-
-        def recruit(count: int) -> Shard | None:
-            if count == 1:
-                return None
-            first, *others = [add_shard(replace(configs[0], shard=(index, count))) for index in range(count)]
-            for shard in others:
-                runner = make_runner(shard)
-                self._crew.runners.append(runner)
-                runner.start()
-                if self._paused:
-                    runner.pause_reading()
-            return first
-
-        self._crew.runners += [make_runner(add_shard(config)) for config in configs]
-        if auto:
-            # Its road up to the platform's answer is that of every start: backoff, verdicts, Offline, status, close.
-            self._crew.runners[0].census = recruit
-
     def _drained(self) -> None:
         """What one input of a shard brought lies in the buffer."""
         if not self._paused and len(self._buffer) >= self._max_buffered:
             self._paused = True
             self._crew.pause_reading()
+        if self._keeper is not None:
+            self._keeper.look()
         self._arrived()
+
+    def _tell_aside(self, event: Event) -> None:
+        """Something happened to a shard that is not of the machine's telling; ``Stopped`` stays the last of it."""
+        self._journal.event(event)
+        if not self._shards[event.shard].ended:
+            self._buffer.append(event)
+            self._arrived()
 
     def _relieved(self) -> None:
         """There is room in the buffer again."""
@@ -236,20 +327,44 @@ class GatewayCore(Generic[Runner]):
         """The next event is asked for."""
         dispatch, self._hand.dispatch = self._hand.dispatch, None
         if dispatch is not None and self._settle_on == "iteration":
+            self._settle_here(dispatch)
+
+    def _settle_here(self, dispatch: Dispatch) -> None:
+        """What the iteration settles. The sessions are looked at, so it is for where the machines are driven."""
+        self.settle(dispatch)
+        if self._keeper is not None:
+            self._keeper.look()
+
+    @contextmanager
+    def _handling(self, who: object, dispatch: Dispatch, on_error: Literal["settle", "keep"]) -> Iterator[None]:
+        """The block in which ``who``, a task or thread, handles ``dispatch``."""
+        mine = self._handled.setdefault(who, [])
+        mine.append(dispatch)
+        try:
+            yield
+        except Exception:
+            if on_error == "settle":
+                self.settle(dispatch)
+            raise
+        else:
             self.settle(dispatch)
+        finally:
+            mine[:] = [other for other in mine if other is not dispatch]
+            if not mine:
+                del self._handled[who]
 
     def _take(self) -> Event | None:
         """The next event to hand out, None if there is none now; after ``close`` only the last one is."""
         buffer = self._buffer
         while buffer:
             event = buffer.popleft()
-            if self._paused and len(buffer) <= self._max_buffered // 2:
+            if self._paused and not self._draining and len(buffer) <= self._max_buffered // 2:
                 self._relieved()
             if self._closing and type(event) is not Stopped:
                 continue
             if type(event) is Dispatch:
                 self._hand.dispatch = event
                 if self._settle_on == "delivery":
-                    self.settle(event)
+                    self._settle_here(event)
             return event
         return None

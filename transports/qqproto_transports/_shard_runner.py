@@ -70,9 +70,9 @@ class ShardRunner(ABC):
         """The bug that ended it, if one did."""
         self.stopped_at = math.inf
         """When it said its last, on the runner's clock."""
-        self.census: Callable[[int], Shard | None] | None = None
-        """How many shards there are is not known yet: called once with the platform's recommendation, it gives the
-        shard that takes the place of this one, None if this one is right."""
+        self.census: Callable[[int], bool] | None = None
+        """How many shards there are is not known yet: called once with the platform's recommendation, it puts others
+        in the place of this one, or says False: this one is right."""
         self._journal = journal
         self._tell = tell
         self._drained = drained
@@ -94,9 +94,19 @@ class ShardRunner(ABC):
 
     # -- what the driver and the application tell -----------------------------------------------------------------
 
+    def attach(self) -> None:
+        """It is going to start. Raises RuntimeError if the account cannot serve it."""
+        self.account.attach(self)
+
+    def replace(self, shard: Shard) -> None:
+        """``shard`` takes the place of the one that was here."""
+        self.shard = shard
+        if self._paused:
+            shard.reading_paused(self.clock())
+
     def start(self) -> None:
         """Begin, unless it was closed before."""
-        self.account.attach(self)
+        self.attach()
         if self.shard.ended:
             self._guard(self.account.detach, self)
         else:
@@ -150,9 +160,9 @@ class ShardRunner(ABC):
             stream.resume_reading()
         self._guard(self.shard.reading_resumed, self.clock())
 
-    def close(self) -> None:
-        """Say goodbye; from any state, any number of times."""
-        self._guard(self.shard.close, self.clock())
+    def close(self, *, keep_session: bool = False) -> None:
+        """Say goodbye; from any state, any number of times, of which the first counts."""
+        self._guard(self.shard.close, self.clock(), keep_session=keep_session)
 
     def hurry(self) -> None:
         """The goodbye takes too long: drop what is left."""
@@ -217,21 +227,15 @@ class ShardRunner(ABC):
             self._set_alarm(self.shard.next_timer())
             self._drained()
 
-    def _take_census(self, census: Callable[[int], Shard | None], id: int, info: GatewayInfo) -> None:
+    def _take_census(self, census: Callable[[int], bool], id: int, info: GatewayInfo) -> None:
         """The platform has said how many shards there should be."""
         if info.shards > MOST_SHARDS:
             failure = Failure(FailureKind.OTHER, f"{info.shards} shards are recommended, too many for a process")
             self.shard.answer(id, failure, self.clock())
             return
         self.census = None
-        successor = census(info.shards)
-        if successor is None:
+        if not census(info.shards):
             self.shard.answer(id, info, self.clock())
-            return
-        self.shard = successor
-        successor.start(self.clock())
-        if self._paused:
-            successor.reading_paused(self.clock())
 
     def _perform(self, output: ShardAction | Event) -> None:
         if isinstance(output, Event):

@@ -7,6 +7,7 @@ import json
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from qqproto.account import Account
@@ -17,7 +18,7 @@ from qqproto.policy import Policy
 from qqproto.shard import Shard
 from qqproto_transports._asyncio_account import BotAccount
 from qqproto_transports._asyncio_dial import choose_proxy
-from qqproto_transports._asyncio_runners import AsyncioAccountRunner, AsyncioCrew, AsyncioShardRunner
+from qqproto_transports._asyncio_runners import AsyncioAccountRunner, AsyncioCrew, AsyncioKeeper, AsyncioShardRunner
 from qqproto_transports._clock import clock as system_clock
 from qqproto_transports._common import USER_AGENT, GatewayStopped, HTTPExchange, Logger, Proxy, Shards, Unavailable
 from qqproto_transports._egress import Egress
@@ -25,6 +26,7 @@ from qqproto_transports._failures import failure_of
 from qqproto_transports._gateway import GatewayCore, shard_configs
 from qqproto_transports._http import exchange_by
 from qqproto_transports._journal import Journal
+from qqproto_transports.stores import SessionStore
 
 if TYPE_CHECKING:
     import httpx
@@ -50,6 +52,7 @@ def open_gateway(
     intents: int,
     shards: Shards = 1,
     settle: SettleMode = "iteration",
+    store: SessionStore | None = None,
     properties: Mapping[str, str] | None = None,
     user_agent: str = USER_AGENT,
     policy: Policy | None = None,
@@ -63,7 +66,9 @@ def open_gateway(
     ``"auto"``, as many as the platform recommends when the block is entered, and until it has answered ``status()``
     shows the first alone; pairs are an index and a count, so that ``[(2, 8)]`` is the third of eight. ``settle`` says
     when a dispatch is done: when it is handed out (``"delivery"``), when the next event is asked for (``"iteration"``),
-    or when :meth:`Gateway.settle` or :meth:`Gateway.handling` say so (``"manual"``). ``properties`` are Identify's,
+    or when :meth:`Gateway.settle` or :meth:`Gateway.handling` say so (``"manual"``). ``store`` keeps the sessions, so
+    that the next process goes on with them (:class:`~qqproto_transports.stores.SQLiteStore`); it is read and written in
+    a worker thread, and stays open: it is yours to close, after the block. ``properties`` are Identify's,
     ``policy`` is by default the account's, ``loads`` decodes JSON. Events are logged to ``logger``, by default
     ``logging.getLogger("qqproto")``, with ``extra`` fields whose names begin with ``qq_``.
     """
@@ -77,15 +82,15 @@ def open_gateway(
         properties=properties,
         user_agent=user_agent,
     )
-    return Gateway(account, configs, policy or account.policy, loads, logger, auto=shards == "auto")
+    return Gateway(account, configs, policy or account.policy, loads, logger, store, auto=shards == "auto")
 
 
 class Gateway(GatewayCore[AsyncioShardRunner]):
     """One bot's gateway. Made by :func:`open_gateway`, anywhere, also where no event loop runs.
 
     Iterating yields every event of every shard, ``Stopped`` included. It ends after :meth:`close`, and raises
-    :class:`GatewayStopped` when the last shard has stopped by itself. Leaving the block says goodbye. What leaves the
-    block, :class:`GatewayStopped` or an exception of yours, leaves it as it is.
+    :class:`GatewayStopped` when the last shard has stopped by itself. Leaving the block is :meth:`aclose`. What leaves
+    the block, :class:`GatewayStopped` or an exception of yours, leaves it as it is.
     """
 
     def __init__(
@@ -95,17 +100,19 @@ class Gateway(GatewayCore[AsyncioShardRunner]):
         policy: Policy,
         loads: Callable[[str | bytes], Any],
         logger: Logger | None,
+        store: SessionStore | None,
         *,
         auto: bool,
     ) -> None:
+        clock = account.runner.clock
+        journal = Journal(logger, clock)
+        keeper = AsyncioKeeper(store, policy, clock) if store is not None else None
         self.account = account
         self._all = AsyncioCrew(account.runner)
-        super().__init__(self._all, account.runner.clock, policy, configs[0].settle)
+        super().__init__(self._all, clock, policy, configs[0].settle, journal=journal, keeper=keeper)
         self._arrival: asyncio.Future[None] | None = None
         self._entered = False
         self._loop: asyncio.AbstractEventLoop | None = None
-
-        journal = Journal(logger, self._clock)
 
         def make_runner(shard: Shard) -> AsyncioShardRunner:
             return AsyncioShardRunner(
@@ -121,7 +128,7 @@ class Gateway(GatewayCore[AsyncioShardRunner]):
             raise RuntimeError("a gateway is entered once: open another one")
         self._entered = True
         self._loop = asyncio.get_running_loop()
-        self._all.start()
+        self._begin()
         return self
 
     async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
@@ -129,31 +136,50 @@ class Gateway(GatewayCore[AsyncioShardRunner]):
             await self.aclose()
         finally:
             self._all.abandon()
+            if self._keeper is not None:
+                self._keeper.end()
             self._loop = None
         if error is None:
             self._raise_bug()
 
-    def close(self) -> None:
+    def close(self, *, keep_session: bool | None = None) -> None:
         """Say goodbye, at once, from any callback, thread or signal handler, any number of times.
 
-        What was received and not handed out is withdrawn. Iterating yields ``Stopped`` and ends.
+        What was received and not handed out is withdrawn. Iterating yields ``Stopped`` and ends. ``keep_session``: the
+        goodbye says that we will be back (``policy.leave_code``), and the session may be gone on with; without it, it
+        is 1000, and the session is over. None keeps it if there is a store. It is saved when the block is left.
         """
+        keep = self._keeps_session(keep_session)
         self._begin_closing()
         if self._loop is None:
-            self._all.close()
+            self._all.close(keep_session=keep)
             return
         try:
-            self._loop.call_soon_threadsafe(self._all.close)
+            self._loop.call_soon_threadsafe(partial(self._all.close, keep_session=keep))
         except RuntimeError:
             pass  # The loop is closed, and the block was left with it.
 
-    async def aclose(self, timeout: float = 5.0) -> None:
-        """:meth:`close`, and wait until no task and no socket is left; what takes longer than ``timeout`` is dropped.
+    async def aclose(self, timeout: float = 5.0, *, drain: float = 0.0, keep_session: bool | None = None) -> None:
+        """:meth:`close`, and wait until the session is saved and no task and no socket is left.
 
-        From anywhere, in any state, any number of times.
+        With ``drain``, before that: nothing more is read, what was read is still handed out, and for so many seconds
+        at most it is waited for until all of it is settled, but for the event that the caller itself has in hand. What
+        takes longer than ``timeout`` after that is dropped. From anywhere, in any state, any number of times.
         """
-        self._begin_closing()
-        await self._all.shut(timeout)
+        keep, me = self._keeps_session(keep_session), asyncio.current_task()
+        deadline = self._clock() + timeout
+        try:
+            if drain > 0 and self._loop is not None and not self._closing:
+                self._begin_draining()
+                await self._all.until(lambda: self._has_drained(me) or self._all.ended, drain)
+                deadline = self._clock() + timeout
+            if keep:
+                await self._save(timeout / 2)
+        finally:
+            self._begin_closing()
+            self._all.close(keep_session=keep)
+        await self._all.shut(max(0.0, deadline - self._clock()), keep_session=keep)
+        await self._save(max(0.0, deadline - self._clock()))
 
     async def wait_connected(self, timeout: float | None = None) -> bool:
         """Wait until it is :attr:`connected`. False when ``timeout`` seconds are over, or it has stopped.
@@ -173,6 +199,7 @@ class Gateway(GatewayCore[AsyncioShardRunner]):
         return self
 
     async def __anext__(self) -> Event:
+        self._reader = asyncio.current_task()
         self._settle_in_hand()
         while (event := self._take()) is None:
             if self._all.ended:
@@ -190,15 +217,17 @@ class Gateway(GatewayCore[AsyncioShardRunner]):
         Also when it ends with an exception, which would end with one next time as well; ``on_error="keep"`` leaves it
         unsettled then. Cancellation always does.
         """
-        try:
+        with self._handling(asyncio.current_task(), dispatch, on_error):
             yield dispatch
-        except Exception:
-            if on_error == "settle":
-                self.settle(dispatch)
-            raise
-        self.settle(dispatch)
 
     # -- steps ----------------------------------------------------------------------------------------------------
+
+    async def _save(self, timeout: float) -> None:
+        """What is new in the sessions is in the store, or the time is up."""
+        keeper = self._keeper
+        if keeper is not None and self._loop is not None:
+            keeper.hurry()
+            await self._all.until(lambda: keeper.at_rest, timeout)
 
     def _arrived(self) -> None:
         if self._arrival is not None and (self._buffer or self._all.ended) and not self._arrival.done():

@@ -107,15 +107,15 @@ class Gateway(GatewayCore[SyncShardRunner]):
         *,
         auto: bool,
     ) -> None:
+        clock = account.runner.clock
+        journal = Journal(logger, clock)
         self.account = account
         self._all = SyncCrew(account.runner)
-        super().__init__(self._all, account.runner.clock, policy, configs[0].settle)
+        super().__init__(self._all, clock, policy, configs[0].settle, journal=journal, keeper=None)
         self._hand = _HandOfEachThread()
         self._home = Home("gateway")
         self._over = False
         """Whether nothing more comes into the buffer."""
-
-        journal = Journal(logger, self._clock)
 
         def make_runner(shard: Shard) -> SyncShardRunner:
             return SyncShardRunner(

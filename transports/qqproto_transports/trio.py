@@ -107,13 +107,13 @@ class Gateway(GatewayCore[AnyioShardRunner]):
         *,
         auto: bool,
     ) -> None:
+        clock = account.runner.clock
+        journal = Journal(logger, clock)
         self.account = account
         self._all = AnyioCrew(account.runner)
-        super().__init__(self._all, account.runner.clock, policy, configs[0].settle)
+        super().__init__(self._all, clock, policy, configs[0].settle, journal=journal, keeper=None)
         self._arrival: anyio.Event | None = None
         self._entered = False
-
-        journal = Journal(logger, self._clock)
 
         def make_runner(shard: Shard) -> AnyioShardRunner:
             return AnyioShardRunner(
@@ -136,7 +136,7 @@ class Gateway(GatewayCore[AnyioShardRunner]):
             raise RuntimeError("a gateway is entered once: open another one")
         self._entered = True
         await self._all.enter()
-        self._all.start()
+        self._begin()
         return self
 
     async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
@@ -13,6 +16,7 @@ from qqproto.protocol.close_codes import StopReason
 from qqproto.testing import FakeConversation
 from qqproto_transports import _demo, _demo_judge
 from qqproto_transports._demo import demo
+from qqproto_transports._demo_bot import DRIVERS, Bot
 from qqproto_transports._demo_judge import Outcome, judge_scene
 from qqproto_transports._demo_scenes import SCENES, Promise, Scene
 from qqproto_transports._demo_stage import HEARTBEAT, Stage, open_stage
@@ -27,9 +31,18 @@ BACK = Promise(back_within=5.0)
 # -- the whole of it ---------------------------------------------------------------------------------------------------
 
 
-def test_the_demo_keeps_its_promises() -> None:
-    done = run("demo", "--json", timeout=120)
+@pytest.fixture(scope="module")
+def demos() -> Iterator[dict[str, Future[CompletedProcess[str]]]]:
+    """The demo on each driver, at the same time: most of its minute is waiting."""
+    with ThreadPoolExecutor() as pool:
+        yield {name: pool.submit(run, "demo", "--json", "--driver", name, timeout=120) for name in DRIVERS}
 
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_the_demo_keeps_its_promises(demos: dict[str, Future[CompletedProcess[str]]], driver: str) -> None:
+    done = demos[driver].result()
+
+    assert f"a bot on the driver qqproto_transports.{driver}" in done.stderr
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert report["kept"] is True
@@ -90,11 +103,12 @@ async def test_somebody_may_end_it() -> None:
         assert "not as promised: somebody ended it" in command.lines
 
 
+@pytest.mark.parametrize("driver", DRIVERS.values(), ids=DRIVERS)
 @pytest.mark.parametrize("turns", range(6))
 @on_loop
-async def test_the_stage_is_left_at_once_also_while_something_happens(turns: int) -> None:
+async def test_the_stage_is_left_at_once_also_while_something_happens(turns: int, driver: type[Bot]) -> None:
     """A cancellation that comes together with an event was lost, and the demo went on for ever."""
-    async with open_stage(lambda event: None) as stage:
+    async with open_stage(lambda event: None, driver) as stage:
         stage.start()
         while not stage.bot.online:  # noqa: ASYNC110  # it is the turns of the loop that matter
             await asyncio.sleep(0)

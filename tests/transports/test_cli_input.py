@@ -12,8 +12,16 @@ import pytest
 
 from qqproto import Credentials, Disconnected, Endpoints, Failure, FailureKind, Phase, Verdict
 from qqproto.testing import HTTPFault, reply
-from qqproto_transports._cli_input import UsageError, read_credentials, read_endpoints, read_intents, read_shards
+from qqproto_transports._cli_input import (
+    UsageError,
+    read_credentials,
+    read_driver,
+    read_endpoints,
+    read_intents,
+    read_shards,
+)
 from qqproto_transports._cli_listen import _problem
+from qqproto_transports._demo_bot import DRIVERS
 from qqproto_transports.asyncio import BotAccount
 from qqproto_transports.local_gateway import LocalGateway
 from tests.transports.commands import environment, run, running, settings_of
@@ -275,6 +283,19 @@ def test_shards() -> None:
 def test_what_is_no_number_of_shards(word: str) -> None:
     with pytest.raises(UsageError, match="a number from 1 to 512, or auto"):
         read_shards(word)
+
+
+def test_drivers() -> None:
+    assert [read_driver(name) for name in ("asyncio", "trio", "sync")] == list(DRIVERS.values())
+    with pytest.raises(UsageError, match="give one of asyncio, trio, sync"):
+        read_driver("twisted")
+
+
+def test_a_driver_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "qqproto_transports.trio", raising=False)
+    monkeypatch.setitem(sys.modules, "qqproto_transports._anyio_account", None)
+    with pytest.raises(UsageError, match=r"the trio driver needs .*: python -m pip install"):
+        read_driver("trio")
 
 
 # -- what the first answers say ----------------------------------------------------------------------------------------

@@ -11,11 +11,19 @@ from typing import Annotated, NoReturn
 import typer
 
 import qqproto
-from qqproto_transports._cli_input import UsageError, read_credentials, read_endpoints, read_intents, read_shards
+from qqproto_transports._cli_input import (
+    UsageError,
+    read_credentials,
+    read_driver,
+    read_endpoints,
+    read_intents,
+    read_shards,
+)
 from qqproto_transports._cli_listen import listen
 from qqproto_transports._cli_print import People
 from qqproto_transports._cli_serve import serve
 from qqproto_transports._demo import demo
+from qqproto_transports._demo_bot import DRIVERS
 from qqproto_transports.local_gateway import CannotListen, LocalGateway
 
 # Tracebacks are for bugs, and must not show local variables: some hold the secret.
@@ -104,13 +112,20 @@ def demo_command(
     as_json: Annotated[
         bool, typer.Option("--json", help="The table as JSON; the narration goes to standard error.")
     ] = False,
+    driver: Annotated[
+        str, typer.Option(metavar="NAME", help=f"What drives the bot: {', '.join(DRIVERS)}.")
+    ] = "asyncio",
 ) -> None:
     """Watch a bot come back from outages.
 
     A local gateway, a bot, messages all the time, and what silences bots; it ends by itself after about a minute. Exit
     code 0 says that everything went as promised.
     """
-    raise typer.Exit(asyncio.run(demo(as_json=as_json)))
+    try:
+        code = asyncio.run(demo(as_json=as_json, driver=read_driver(driver)))
+    except UsageError as error:
+        _fail(str(error))
+    raise typer.Exit(code)
 
 
 def _fail(sentence: str) -> NoReturn:

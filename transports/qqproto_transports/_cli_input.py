@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 from qqproto.credentials import Credentials, Endpoints
 from qqproto.protocol.intents import Intents
 from qqproto_transports._common import Shards
+from qqproto_transports._demo_bot import DRIVERS, Bot
 from qqproto_transports._shard_runner import MOST_SHARDS
 
 _CONSOLE = "it is on the bot's page in the QQ console, https://q.qq.com"
@@ -91,3 +93,15 @@ def read_shards(word: str) -> Shards:
     if not re.fullmatch("[0-9]{1,3}", word) or not 1 <= int(word) <= MOST_SHARDS:
         raise UsageError(f"--shards is {word!r}: give a number from 1 to {MOST_SHARDS}, or auto")
     return int(word)
+
+
+def read_driver(name: str) -> type[Bot]:
+    """What drives the bot of the demo."""
+    if name not in DRIVERS:
+        raise UsageError(f"--driver is {name!r}: give one of {', '.join(DRIVERS)}")
+    driver = DRIVERS[name]
+    try:
+        importlib.import_module(driver.module)
+    except ModuleNotFoundError as error:
+        raise UsageError(f"the {name} driver needs {error.name}: python -m pip install {error.name}") from None
+    return driver

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from qqproto.events import Offline
+from qqproto_transports._demo_bot import AsyncioBot, Bot
 from qqproto_transports._demo_judge import Outcome, Report, because, judge_absence, judge_demo, judge_scene
 from qqproto_transports._demo_print import Narrator, spans
 from qqproto_transports._demo_scenes import SCENES, Scene
@@ -26,13 +27,13 @@ _LONGEST_OUTAGE = 45.0
 _STRAGGLERS = 3.0
 
 
-async def demo(*, as_json: bool = False, scenes: Sequence[Scene] = SCENES) -> int:
+async def demo(*, as_json: bool = False, scenes: Sequence[Scene] = SCENES, driver: type[Bot] = AsyncioBot) -> int:
     """Show the scenes on standard output, and the table at the end; returns 0 if all was as promised, else 1.
 
     With ``as_json`` the table is JSON, and alone there: the narration goes to standard error.
     """
     narrator = Narrator(Console(stderr=as_json, highlight=False, markup=False, emoji=False, soft_wrap=True))
-    report = await perform(scenes, narrator)
+    report = await perform(scenes, narrator, driver)
     if as_json:
         print(json.dumps(report.as_json(), indent=2))
     else:
@@ -40,11 +41,11 @@ async def demo(*, as_json: bool = False, scenes: Sequence[Scene] = SCENES) -> in
     return 0 if report.kept else 1
 
 
-async def perform(scenes: Sequence[Scene], narrator: Narrator) -> Report:
+async def perform(scenes: Sequence[Scene], narrator: Narrator, driver: type[Bot]) -> Report:
     """Play the scenes one after the other; whatever happens, there is a report."""
     report = Report()
     began, cpu = time.monotonic(), time.process_time()
-    play = asyncio.ensure_future(_play(scenes, narrator, report))
+    play = asyncio.ensure_future(_play(scenes, narrator, report, driver))
     with on_signals(play.cancel, exit_code=1):
         await asyncio.wait([play], timeout=AT_MOST)
         if not play.done():
@@ -60,8 +61,9 @@ async def perform(scenes: Sequence[Scene], narrator: Narrator) -> Report:
     return report
 
 
-async def _play(scenes: Sequence[Scene], narrator: Narrator, report: Report) -> None:
-    async with open_stage(narrator.event) as stage:
+async def _play(scenes: Sequence[Scene], narrator: Narrator, report: Report, driver: type[Bot]) -> None:
+    async with open_stage(narrator.event, driver) as stage:
+        narrator.say(f"a bot on the driver {driver.module}")
         narrator.say(f"a local gateway on {stage.gateway.url}, a network on port {stage.network.port} that leads to it")
         for sentence in spans():
             narrator.say(sentence)

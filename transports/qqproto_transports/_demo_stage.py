@@ -11,11 +11,11 @@ from qqproto.credentials import Endpoints
 from qqproto.events import Disconnected, Dispatch, Event, Ready, Resumed
 from qqproto.policy import Policy
 from qqproto.protocol.close_codes import Phase
-from qqproto.protocol.intents import Intents
 from qqproto.protocol.opcodes import Opcode
 from qqproto.testing import FakeConversation, group_at_message
+from qqproto_transports._common import GatewayStopped
+from qqproto_transports._demo_bot import AsyncioBot, Bot
 from qqproto_transports._network import Network
-from qqproto_transports.asyncio import BotAccount, GatewayStopped, open_gateway
 from qqproto_transports.local_gateway import LocalGateway
 
 HEARTBEAT = 1.0
@@ -48,12 +48,12 @@ _MESSAGE_ID = "ROBOT1.0_demo-"
 
 
 @asynccontextmanager
-async def open_stage(tell: Callable[[Event], None]) -> AsyncIterator[Stage]:
+async def open_stage(tell: Callable[[Event], None], driver: type[Bot] = AsyncioBot) -> AsyncIterator[Stage]:
     """The stage, for as long as the block lasts. ``tell`` is called with each event but the messages."""
     async with LocalGateway(heartbeat_interval=HEARTBEAT) as gateway, Network(gateway.port) as network:
         gateway.platform.behaviour.heartbeat_grace = PATIENCE_OF_GATEWAY
         gateway.platform.behaviour.slack = _SLACK
-        stage = Stage(gateway, network, tell)
+        stage = Stage(gateway, network, tell, driver)
         stage.name_host("127.0.0.1")
         try:
             yield stage
@@ -70,13 +70,15 @@ class Stage:
     None as long as it has not.
     """
 
-    def __init__(self, gateway: LocalGateway, network: Network, tell: Callable[[Event], None]) -> None:
+    def __init__(
+        self, gateway: LocalGateway, network: Network, tell: Callable[[Event], None], driver: type[Bot]
+    ) -> None:
         self.gateway = gateway
         self.network = network
         url = f"http://127.0.0.1:{network.port}"
         endpoints = Endpoints(api_base=url, token_url=f"{url}/app/getAppAccessToken")
-        account = BotAccount(gateway.credentials, endpoints=endpoints, policy=POLICY)
-        self.bot = open_gateway(account, intents=Intents.GROUP_AND_C2C_EVENT)
+        self._life = driver(gateway.credentials, endpoints, POLICY)
+        self.bot = self._life.gateway
         self.sent = 0
         self.received: Counter[int] = Counter()
         self.events: list[Event] = []
@@ -167,10 +169,7 @@ class Stage:
     async def _listen(self) -> None:
         """The bot: it takes what comes."""
         try:
-            async with self.bot as bot:
-                async for event in bot:
-                    self._take(event)
-                    self._something_changed()
+            await self._life.live(self._take)
         except GatewayStopped as stopped:
             self.over = str(stopped)
             self._something_changed()
@@ -178,12 +177,13 @@ class Stage:
     def _take(self, event: Event) -> None:
         if isinstance(event, Dispatch):
             self.received[int(event.data["id"].removeprefix(_MESSAGE_ID))] += 1
-            return
-        self.events.append(event)
-        self._tell(event)
+        else:
+            self.events.append(event)
+            self._tell(event)
         if isinstance(event, (Ready, Resumed)):
             self.recoveries += 1
             self.live_since = self.gateway.now
+        self._something_changed()
 
     def _something_changed(self) -> None:
         """Those who wait look again."""

@@ -73,6 +73,8 @@ class Stage:
         self._tls = tls, web_tls
         self._thread = LoopThread(self._build)
         self.bots: list[Bot] = []
+        self.passwords: set[str] = set()
+        """What nobody may tell either: those of proxies, say."""
         self.local: LocalGateway
         self.gateway_way: Way
         self.web_way: Way
@@ -198,10 +200,10 @@ class Stage:
     # -- what must not be seen ------------------------------------------------------------------------------------
 
     def secrets(self) -> set[str]:
-        """What nobody may tell: the bot's secret, and every token that it was given."""
+        """What nobody may tell: the bot's secret, every token that it was given, and the story's passwords."""
         replies = b"".join(bytes(link.to_client) for link in self.web_way.inside.links)
         tokens = re.findall(rb'"access_token":"([^"]+)"', replies)
-        return {self.credentials.secret, *(token.decode() for token in tokens)}
+        return {self.credentials.secret, *self.passwords, *(token.decode() for token in tokens)}
 
     def told(self) -> str:
         """All that the bots have shown of themselves."""

@@ -14,6 +14,7 @@ import qqproto.testing
 import qqproto.testing.simulation
 import qqproto_transports.asyncio
 import qqproto_transports.local_gateway
+import qqproto_transports.stores
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = [page for page in sorted(DOCS.glob("*.md")) if ">>> " in page.read_text(encoding="utf-8")]
@@ -62,6 +63,7 @@ def public_names(module: ModuleType) -> list[str]:
         ("simulation.md", qqproto.testing.simulation),
         ("asyncio.md", qqproto_transports.asyncio),
         ("asyncio.md", qqproto_transports.local_gateway),
+        ("sessions.md", qqproto_transports.stores),
     ],
     ids=lambda value: value.__name__ if isinstance(value, ModuleType) else value,
 )

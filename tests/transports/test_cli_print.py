@@ -90,7 +90,7 @@ EVENTS: list[tuple[Event, str | None]] = [
     (Dispatch("C2C_MESSAGE_CREATE", c2c_message("hi", id="1")), "private message from A1B2C3D4E5F6A1B…: hi"),
     (
         Dispatch("GROUP_AT_MESSAGE_CREATE", group_at_message("hi", id="1"), redelivered=True),
-        "group message (delivered again) from nick in 0F1E2D3C4B5A697…: hi",
+        "group message (replayed) from nick in 0F1E2D3C4B5A697…: hi",
     ),
     (Dispatch("AT_MESSAGE_CREATE", at_message("hi", id="1")), "channel message from nick in 10: hi"),
     (Dispatch("C2C_MESSAGE_CREATE", {"author": 5, "content": None}), "private message from somebody:"),

@@ -66,6 +66,9 @@ def listen_command(
     shards: Annotated[
         str, typer.Option(metavar="N|auto", help="How many shards; auto: as many as the platform recommends.")
     ] = "1",
+    session: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Keep the session in FILE, and go on with it the next time.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line in place of text.")] = False,
 ) -> None:
     """Print a bot's events until you stop it.
@@ -75,11 +78,15 @@ def listen_command(
 
     Ends with exit code 0 on Ctrl-C and SIGTERM, 1 if it stopped by itself, 2 if something is wrong with what it was
     given. Whatever can pass, an outage of days included, is waited for.
+
+    With a session file nothing is missed by a restart within an hour: what came in between is printed by the next
+    start.
     """
     try:
         credentials = read_credentials(app_id, secret_file, os.environ)
         endpoints, bits = read_endpoints(api_base, token_url), read_intents(intents)
-        code = asyncio.run(listen(credentials, endpoints, bits, read_shards(shards), as_json=as_json))
+        coming = listen(credentials, endpoints, bits, read_shards(shards), session=session, as_json=as_json)
+        code = asyncio.run(coming)
     except UsageError as error:
         _fail(str(error))
     raise typer.Exit(code)

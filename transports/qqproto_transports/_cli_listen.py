@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 from qqproto.credentials import Credentials, Endpoints
 from qqproto.events import Disconnected, Event, Ready, Resumed, Stopped
 from qqproto.failures import FailureKind
@@ -13,9 +18,12 @@ from qqproto_transports._cli_print import People, print_json
 from qqproto_transports._common import Shards
 from qqproto_transports._signals import on_signals
 from qqproto_transports.asyncio import BotAccount, GatewayStopped, open_gateway
+from qqproto_transports.stores import SQLiteStore, StoreInUse, StoreUnusable
 
-# The process is to be gone five seconds after it was asked, so the goodbye may not take all of them.
-_POLICY = Policy(close_timeout=2.0)
+# The process is to be gone five seconds after it was asked, so neither what is left nor the goodbye may take them all.
+_DRAIN = 1.0
+_GOODBYE = 2.0
+_POLICY = Policy(close_timeout=_GOODBYE)
 
 _TAKEN_FROM_INPUT = (StopReason.CREDENTIALS, StopReason.INTENTS)
 _PASSING = (429, 500, 502, 503, 504)
@@ -23,18 +31,57 @@ _PASSING = (429, 500, 502, 503, 504)
 
 
 async def listen(
-    credentials: Credentials, endpoints: Endpoints, intents: Intents, shards: Shards = 1, *, as_json: bool
+    credentials: Credentials,
+    endpoints: Endpoints,
+    intents: Intents,
+    shards: Shards = 1,
+    *,
+    session: Path | None = None,
+    as_json: bool,
 ) -> int:
     """Print every event; returns 0 when it was asked to stop, 1 when it stopped by itself.
 
-    Raises UsageError if the platform's first answers say that what it was given is wrong.
+    ``session`` is the file that keeps the session for the next time. Raises UsageError if it cannot, and if the
+    platform's first answers say that what it was given is wrong.
     """
+    with _store_in(session) as store:
+        return await _listen(credentials, endpoints, intents, shards, store, as_json=as_json)
+
+
+@contextmanager
+def _store_in(path: Path | None) -> Iterator[SQLiteStore | None]:
+    if path is None:
+        yield None
+        return
+    try:
+        store = SQLiteStore(path)
+    except (StoreInUse, StoreUnusable) as error:
+        raise UsageError(str(error)) from None
+    with store:
+        yield store
+
+
+async def _listen(
+    credentials: Credentials,
+    endpoints: Endpoints,
+    intents: Intents,
+    shards: Shards,
+    store: SQLiteStore | None,
+    *,
+    as_json: bool,
+) -> int:
     account = BotAccount(credentials, endpoints=endpoints, policy=_POLICY)
-    gateway = open_gateway(account, intents=intents, shards=shards)
+    gateway = open_gateway(account, intents=intents, shards=shards, store=store)
     people = People()
     show = print_json if as_json else people.show
     live_once = False
-    with on_signals(gateway.close):
+    endings: list[asyncio.Task[None]] = []
+
+    def stop() -> None:
+        """What was read is printed, and need not come again; then the goodbye."""
+        endings.append(asyncio.ensure_future(gateway.aclose(_GOODBYE, drain=_DRAIN)))
+
+    with on_signals(stop):
         if not as_json:
             people.say(f"bot {credentials.app_id} at {endpoints.api_base} listens to {' '.join(intents.names)}")
         try:
@@ -49,6 +96,8 @@ async def listen(
                         raise UsageError(problem)
         except GatewayStopped:
             return 1
+        finally:
+            await asyncio.gather(*endings)
     return 0
 
 

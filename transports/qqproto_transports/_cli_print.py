@@ -112,7 +112,7 @@ def _because(failure: object) -> str:
 
 
 def _dispatch(event: Dispatch) -> str:
-    again = " (delivered again)" if event.redelivered else ""
+    again = " (replayed)" if event.redelivered else ""
     kind = _MESSAGES.get(event.type)
     if kind is None or not isinstance(event.data, dict):
         return f"{event.type}{again} {shorten(json.dumps(event.data, ensure_ascii=False))}"

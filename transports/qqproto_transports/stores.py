@@ -25,17 +25,18 @@ CREATE TABLE IF NOT EXISTS sessions (
 
 @dataclass(frozen=True, slots=True)
 class SavedSession:
-    """A session and when it was saved, in Unix seconds."""
+    """A session and when it was saved, in Unix seconds; at 0 it had ended, and is not gone on with."""
 
     session: Session
     saved_at: float
 
 
 class SessionStore(Protocol):
-    """What a driver needs of a store. Both methods are called in a worker thread, never two at a time.
+    """What a driver needs of a store. A gateway calls both methods in a worker thread, never two at a time.
 
     ``load`` gives what was saved last for a bot's shard (index and count), None if nothing was, and raises ValueError
-    that says why if it cannot be read. ``save`` replaces it. Whatever else they raise is told, and the bot goes on.
+    that says why if it cannot be read. ``save`` replaces it. Whatever else they raise is told, and the bot goes on. One
+    that hangs is never waited for longer than an ``aclose`` takes, but the bot does not start before ``load`` returns.
     """
 
     def load(self, app_id: str, shard: tuple[int, int], /) -> SavedSession | None: ...
@@ -131,14 +132,16 @@ class SQLiteStore:
         return guard
 
     def _open(self) -> sqlite3.Connection:
-        database = sqlite3.connect(self._path, timeout=_BUSY_TIMEOUT, check_same_thread=False)
+        database: sqlite3.Connection | None = None
         try:
+            database = sqlite3.connect(self._path, timeout=_BUSY_TIMEOUT, check_same_thread=False)
             # A crash of the process loses nothing in this mode; a crash of the machine at most the last moments.
             with closing(database.execute("PRAGMA journal_mode = WAL")), database:
                 database.execute("PRAGMA synchronous = NORMAL")
                 database.execute(_SCHEMA)
         except sqlite3.Error as error:
-            database.close()
+            if database is not None:
+                database.close()
             raise StoreUnusable(f"the session store {self._path} cannot be used: {error}") from None
         return database
 

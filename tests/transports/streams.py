@@ -1,12 +1,14 @@
-"""The streams of all drivers that have an event loop, each on a bench of its own, under the same tests."""
+"""The streams of all drivers, each on a bench of its own, under the same tests."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import gc
 import socket
 import ssl
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, Protocol
@@ -18,9 +20,12 @@ from qqproto import FailureKind, OpenConnection, Policy
 from qqproto_transports._anyio_stream import AnyioStream
 from qqproto_transports._anyio_tasks import Tasks
 from qqproto_transports._asyncio_stream import AsyncioStream
+from qqproto_transports._clock import clock
 from qqproto_transports._common import Proxy
 from qqproto_transports._egress import Egress
 from qqproto_transports._failures import failure_of
+from qqproto_transports._sync_loop import Loop
+from qqproto_transports._sync_stream import SyncStream
 from tests.scenarios.threads import LoopThread
 from tests.transports.certificates import trusting
 from tests.transports.loops import GUARD, on_loop
@@ -160,7 +165,62 @@ class AnyioBench(TrioBench):
     backend = "asyncio"
 
 
-BENCHES: list[Bench] = [AsyncioBench(), TrioBench(), AnyioBench()]
+class ThreadsConnection:
+    """A stream of the sync driver with a thread of its own, which begins when the test waits for the first time."""
+
+    def __init__(self, listener: Listener, url: str, egress: Egress, policy: Policy) -> None:
+        self.bugs: list[BaseException] = []
+        self.finished = False
+        self.loop = Loop(clock, self.bugs.append)
+        self.stream = SyncStream(listener, OpenConnection(1, 0.0, url), egress, policy, self.loop, self._on_finished)
+        self.thread = threading.Thread(target=self.loop.run, args=[lambda: self.finished])
+        self.loop.open()
+
+    def send(self, data: bytes) -> None:
+        self.loop.here(lambda: self.stream.send(data))
+
+    def close(self) -> None:
+        self.loop.here(self.stream.close)
+
+    def abort(self) -> None:
+        self.loop.here(self.stream.abort)
+
+    def pause_reading(self) -> None:
+        self.loop.here(self.stream.pause_reading)
+
+    def resume_reading(self) -> None:
+        self.loop.here(self.stream.resume_reading)
+
+    def _on_finished(self, stream: SyncStream) -> None:
+        self.finished = True
+
+
+class SyncBench(Bench):
+    """The test itself is asyncio's."""
+
+    name = "sync"
+
+    def run(self, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        on_loop(main)()
+
+    def open(self, listener: Listener, url: str, egress: Egress, policy: Policy) -> Connection:
+        connection = ThreadsConnection(listener, url, egress, policy)
+        asyncio.get_running_loop().call_soon(connection.thread.start)
+        return connection
+
+    async def end(self, connection: Connection) -> None:
+        assert isinstance(connection, ThreadsConnection)
+        await asyncio.sleep(0)  # It may have been opened a moment ago.
+        await asyncio.to_thread(connection.thread.join)
+        assert connection.bugs == []
+
+    def socket_of(self, connection: Connection) -> socket.socket:
+        assert isinstance(connection, ThreadsConnection)
+        assert connection.stream._sock is not None
+        return connection.stream._sock
+
+
+BENCHES: list[Bench] = [AsyncioBench(), TrioBench(), AnyioBench(), SyncBench()]
 
 
 def on_benches(test: Callable[Concatenate[Bench, P], Coroutine[Any, Any, None]]) -> Callable[..., None]:

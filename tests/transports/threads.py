@@ -1,0 +1,88 @@
+"""What the tests of the sync driver share: a platform beside them, loops that run, and what is left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from qqproto import Event
+from qqproto_transports._clock import clock
+from qqproto_transports._sync_loop import Loop
+from qqproto_transports.sync import Gateway, open_gateway
+from tests.scenarios.bots import INTENTS
+from tests.scenarios.drivers import SyncDriver, eventually
+from tests.scenarios.stage import Stage
+from tests.scenarios.threads import GUARD, LoopThread
+from tests.transports.loops import open_files
+from tests.transports.servers import Talk, serving
+
+
+@contextlib.contextmanager
+def platform(**options: Any) -> Iterator[Stage]:
+    """A platform in a thread of its own, for the sync driver."""
+    with SyncDriver() as driver, Stage(driver, **options) as stage:
+        yield stage
+
+
+def bot_at(stage: Stage, **options: Any) -> Gateway:
+    """The bot's gateway, not entered yet; ``policy`` and what :func:`open_gateway` takes."""
+    account = {"policy": options.pop("policy")} if "policy" in options else {}
+    options.setdefault("intents", INTENTS)
+    return open_gateway(stage.account(**account), **options)
+
+
+def until(gateway: Gateway, wanted: Callable[[Event], object]) -> Event:
+    """Iterate up to the first event that is wanted."""
+    for event in gateway:
+        if wanted(event):
+            return event
+    raise AssertionError("the gateway ended without it")
+
+
+@contextlib.contextmanager
+def beside(talk: Talk, **options: object) -> Iterator[int]:
+    """Serve each connection with ``talk``, on asyncio in a thread beside the test; gives the port."""
+    ports: list[int] = []
+
+    @contextlib.asynccontextmanager
+    async def serve():  # type: ignore[no-untyped-def]  # an async generator of None
+        async with serving(talk, **options) as port:
+            ports.append(port)
+            yield
+
+    with LoopThread(serve):
+        yield ports[0]
+
+
+def ours() -> list[str]:
+    """The threads of the driver that are alive, by name."""
+    return sorted(thread.name for thread in threading.enumerate() if thread.name.startswith("qqproto"))
+
+
+@contextlib.contextmanager
+def nothing_left_behind() -> Iterator[None]:
+    """No thread of the driver's is left right at the end of the block, and soon after it no file."""
+    threads, files = ours(), len(open_files())
+    yield
+    assert ours() == threads
+    eventually(lambda: len(open_files()) <= files)
+
+
+@contextlib.contextmanager
+def running(bugs: list[BaseException] | None = None, clock: Callable[[], float] = clock) -> Iterator[Loop]:
+    """A loop in a thread of its own; bugs of callbacks are the test's, unless it wants them."""
+    found: list[BaseException] = []
+    loop = Loop(clock, (found if bugs is None else bugs).append)
+    over = threading.Event()
+    thread = threading.Thread(target=loop.run, args=[over.is_set], name="the loop of a test")
+    loop.open()
+    thread.start()
+    try:
+        yield loop
+    finally:
+        loop.post(over.set)
+        thread.join(GUARD)
+        assert not thread.is_alive()
+    assert found == []

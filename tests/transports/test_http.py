@@ -10,19 +10,22 @@ import subprocess
 import sys
 import zlib
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import httpx
 import pytest
 
-from qqproto import FailureKind, HTTPRequest, HTTPResponse, Policy
+from qqproto import FailureKind, HTTPRequest, HTTPResponse, Policy, SendRequest
+from qqproto_transports import _sync_http
 from qqproto_transports._asyncio_dial import choose_proxy
+from qqproto_transports._clock import clock
 from qqproto_transports._common import HTTPExchange
 from qqproto_transports._egress import Egress
 from qqproto_transports._failures import Failed, failure_of
 from qqproto_transports._http import exchange_by
 from qqproto_transports._tls import default_context
 from tests.transports.certificates import server_context, trusting
-from tests.transports.loops import on_loop
+from tests.transports.loops import GUARD, on_loop
 from tests.transports.servers import closed_port, serving
 
 SECRET = "the-secret-of-a-bot"
@@ -62,21 +65,42 @@ def exchange_with(
 
 
 @contextlib.asynccontextmanager
-async def either_client(own: bool) -> AsyncIterator[HTTPExchange]:
-    """httpx with a client of ours, or one of the host's that follows redirects and has a login of its own."""
-    if own:
+async def exchange_by_way(way: str) -> AsyncIterator[HTTPExchange]:
+    """By a client of ours, or by one of the host's that follows redirects and has a login of its own; of the drivers
+    with an event loop, or of the one with threads.
+    """
+    options: dict[str, Any] = {"follow_redirects": True, "auth": ("user", "password"), "trust_env": False}
+    if way == "ours":
         yield exchange_with()
-    else:
-        async with httpx.AsyncClient(follow_redirects=True, auth=("user", "password"), trust_env=False) as client:
+    elif way == "the host's":
+        async with httpx.AsyncClient(**options) as client:
             yield exchange_with(client)
+    elif way == "ours in a thread":
+        yield in_thread(None)
+    else:
+        with httpx.Client(**options) as blocking_client:
+            yield in_thread(blocking_client)
 
 
-@pytest.mark.parametrize("own", [True, False])
+every_way = pytest.mark.parametrize("way", ["ours", "the host's", "ours in a thread", "the host's in a thread"])
+
+
+def in_thread(http: httpx.Client | None) -> HTTPExchange:
+    """The exchanges of the driver with threads, for those who await."""
+    make = _sync_http.exchange_by(http, Egress(None, trusting()), Policy(max_http_body=LIMIT), clock)
+
+    async def exchange(request: HTTPRequest) -> HTTPResponse:
+        return await asyncio.to_thread(make(SendRequest(1, clock() + GUARD, request)).run)
+
+    return exchange
+
+
+@every_way
 @on_loop
-async def test_an_exchange(own: bool) -> None:
+async def test_an_exchange(way: str) -> None:
     replies = Replies(reply(b'{"a":1}', "X-Tps-trace-ID: 123", status="401 Unauthorized"))
 
-    async with serving(replies.talk) as port, either_client(own) as exchange:
+    async with serving(replies.talk) as port, exchange_by_way(way) as exchange:
         response = await exchange(ask(port, b'{"appId":"1"}'))
 
     assert (response.status, response.body, response.header("x-tps-trace-id")) == (401, b'{"a":1}', "123")
@@ -84,21 +108,21 @@ async def test_an_exchange(own: bool) -> None:
     assert f"authorization: {SECRET}" in replies.heads[0], "a login of the client's does not replace the token"
 
 
-@pytest.mark.parametrize("own", [True, False])
+@every_way
 @on_loop
-async def test_a_redirect_is_not_followed(own: bool) -> None:
+async def test_a_redirect_is_not_followed(way: str) -> None:
     """A 307 would send the secret to another host."""
     elsewhere = Replies(reply(b"{}"))
     async with serving(elsewhere.talk) as other:
         redirect = reply(b"", f"Location: http://127.0.0.1:{other}/", status="307 Temporary Redirect")
-        async with serving(Replies(redirect).talk) as port, either_client(own) as exchange:
+        async with serving(Replies(redirect).talk) as port, exchange_by_way(way) as exchange:
             response = await exchange(ask(port))
 
     assert response.status == 307
     assert elsewhere.heads == []
 
 
-@pytest.mark.parametrize("own", [True, False])
+@every_way
 @pytest.mark.parametrize(
     "answer",
     [
@@ -108,17 +132,17 @@ async def test_a_redirect_is_not_followed(own: bool) -> None:
     ],
 )
 @on_loop
-async def test_a_body_over_the_limit_is_a_failure(own: bool, answer: bytes) -> None:
-    async with serving(Replies(answer).talk) as port, either_client(own) as exchange:
+async def test_a_body_over_the_limit_is_a_failure(way: str, answer: bytes) -> None:
+    async with serving(Replies(answer).talk) as port, exchange_by_way(way) as exchange:
         with pytest.raises(Failed) as caught:
             await exchange(ask(port))
 
     assert f"more than {LIMIT} bytes" in caught.value.failure.message
 
 
-@pytest.mark.parametrize("own", [True, False])
+@every_way
 @on_loop
-async def test_a_body_without_end_has_one_for_us(own: bool) -> None:
+async def test_a_body_without_end_has_one_for_us(way: str) -> None:
     async def talk_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
@@ -126,7 +150,7 @@ async def test_a_body_without_end_has_one_for_us(own: bool) -> None:
             writer.write(b"x" * 65536)
             await writer.drain()
 
-    async with serving(talk_on) as port, either_client(own) as exchange:
+    async with serving(talk_on) as port, exchange_by_way(way) as exchange:
         with pytest.raises(Failed, match="bytes"):
             await exchange(ask(port))
 
@@ -201,9 +225,9 @@ async def no_tls(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
     await writer.drain()
 
 
-@pytest.mark.parametrize("own", [True, False])
+@every_way
 @on_loop
-async def test_what_is_raised_is_in_the_table(own: bool) -> None:
+async def test_what_is_raised_is_in_the_table(way: str) -> None:
     async def failure(request: HTTPRequest) -> FailureKind:
         try:
             await exchange(request)
@@ -211,7 +235,7 @@ async def test_what_is_raised_is_in_the_table(own: bool) -> None:
             return failure_of(error).kind
         raise AssertionError("it has not failed")
 
-    async with either_client(own) as exchange:
+    async with exchange_by_way(way) as exchange:
         with closed_port() as port:
             assert await failure(ask(port)) is FailureKind.REFUSED
         async with serving(hang_up) as port:

@@ -263,9 +263,13 @@ class GatewayCore(Generic[Runner]):
             self._crew.pause_reading()
 
     def _has_drained(self, caller: object) -> bool:
-        """Whether what the application was given is settled, but for what ``caller``, a task or thread, has in hand.
+        """Whether what the application was given is settled, but for what ``caller``, a task or thread, has in hand."""
+        return self._is_settled_but_for(self._held_by(caller))
 
-        If it is also who asks for the events, it will not ask for those in the buffer as long as it waits.
+    def _held_by(self, caller: object) -> list[Dispatch]:
+        """What ``caller`` has in hand, and as long as it waits nobody will settle.
+
+        If it is also who asks for the events, it will not ask for those in the buffer meanwhile.
         """
         mine = list(self._handled.get(caller, ()))
         if caller is self._reader:
@@ -273,6 +277,10 @@ class GatewayCore(Generic[Runner]):
             in_hand = self._hand.dispatch
             if in_hand is not None and all(in_hand is not other for other in mine):
                 mine.append(in_hand)
+        return mine
+
+    def _is_settled_but_for(self, mine: list[Dispatch]) -> bool:
+        """For where the machines are driven."""
         held = sum(self._shards[event.shard].is_unsettled(event) for event in mine)
         return self._closing or sum(shard.unsettled for shard in self._shards.values()) <= held
 

@@ -1,10 +1,8 @@
-"""The machines' runners on threads: an account that several threads share, shards in a loop, and their common end."""
+"""The machines' runners on threads: an account that several threads share, and shards in a loop."""
 
 from __future__ import annotations
 
-import math
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
@@ -18,17 +16,15 @@ from qqproto.pacing import IdentifySlot
 from qqproto.policy import Policy
 from qqproto.protocol.rest import GatewayInfo, HTTPResponse
 from qqproto.shard import Shard
-from qqproto_transports import _sync_process
 from qqproto_transports._account_runner import AccountRunner, Asker
 from qqproto_transports._clock import LONGEST_WAIT
 from qqproto_transports._egress import Egress
-from qqproto_transports._gateway import Crew
 from qqproto_transports._journal import Journal
 from qqproto_transports._shard_runner import ShardRunner
 from qqproto_transports._sync_http import Exchange
 from qqproto_transports._sync_loop import Alarm, Loop
 from qqproto_transports._sync_stream import SyncStream
-from qqproto_transports._sync_threads import Helper, join, wait_for
+from qqproto_transports._sync_threads import Helper, join
 
 LAST_RITES = 1.0
 """Seconds that interrupted helpers and aborted sockets get to be gone; they need a moment."""
@@ -196,95 +192,3 @@ class SyncShardRunner(ShardRunner):
 
     def _set_alarm(self, at: float | None) -> None:
         self._alarm.set(at)
-
-
-class SyncCrew(Crew[SyncShardRunner]):
-    """The runners of one gateway, the thread they live in, and how their end is waited for."""
-
-    def __init__(self, account: SyncAccountRunner) -> None:
-        super().__init__()
-        self._account = account
-        self.loop = Loop(account.clock, self._on_bug)
-        self._thread: threading.Thread | None = None
-        self.news = threading.Condition()
-        """Notified of whatever happens; a signal handler may find its lock taken by the code that it interrupts."""
-        self._changes = 0
-
-    @property
-    def entered(self) -> bool:
-        """Whether its thread has begun; it may have ended since."""
-        return self._thread is not None
-
-    def enter(self) -> None:
-        """Begin, in a thread of its own."""
-        self.loop.open()
-        thread = threading.Thread(target=self._live, name="qqproto gateway", daemon=True)
-        try:
-            thread.start()
-        except BaseException:
-            self.loop.close()
-            raise
-        self._thread = thread
-        _sync_process.ends_by(self.loop, self.drop)
-        self.loop.post(self.start)
-
-    def changed(self) -> None:
-        """Something happened: those who wait look again."""
-        with self.news:
-            self._changes += 1
-            self.news.notify_all()
-
-    def until(self, condition: Callable[[], bool], timeout: float | None) -> None:
-        """Wait until ``condition`` holds or the time is up."""
-        deadline = math.inf if timeout is None else time.monotonic() + timeout
-        while True:
-            seen = self._changes
-            if condition() or deadline <= time.monotonic():
-                return
-            wait_for(partial(self._await_change, seen), None if timeout is None else deadline - time.monotonic())
-
-    def ask_to_close(self) -> None:
-        """Say goodbye soon. From any thread and any signal handler."""
-        self.loop.post(self.close)
-        self.loop.catch_up()
-
-    def shut(self, timeout: float) -> None:
-        """Say goodbye, wait for its end for so long, drop what is left then, and see that it is gone."""
-        if self.loop.is_here:
-            raise RuntimeError("the gateway's own thread cannot wait for its end: close() does not")
-        self.ask_to_close()
-        thread = self._thread
-        if thread is not None:
-            wait_for(partial(_ended, thread), timeout)
-        self.drop()
-        self._account.calm()
-
-    def drop(self) -> None:
-        """Drop what is left, at once, and see that it is gone."""
-        self.loop.post(self.abandon)
-        self.loop.catch_up()
-        if self._thread is not None:
-            join([self._thread], LAST_RITES)
-
-    def abandon(self) -> None:
-        """Drop what is left."""
-        for runner in self.runners:
-            runner.abandon()
-
-    # -- steps ----------------------------------------------------------------------------------------------------
-
-    def _live(self) -> None:
-        self.loop.run(lambda: self.ended and not self.loop.has_sockets)
-
-    def _await_change(self, seen: int, seconds: float) -> bool:
-        with self.news:
-            return self.news.wait_for(lambda: self._changes != seen, seconds)
-
-    def _on_bug(self, error: BaseException) -> None:
-        for runner in self.runners:
-            runner.bug(error)
-
-
-def _ended(thread: threading.Thread, within: float) -> bool:
-    thread.join(within)
-    return not thread.is_alive()

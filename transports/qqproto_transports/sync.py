@@ -7,30 +7,27 @@ from __future__ import annotations
 
 import json
 import ssl
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from qqproto.account import Account
-from qqproto.config import SettleMode, ShardConfig
+from qqproto.config import SettleMode
 from qqproto.credentials import Credentials
-from qqproto.events import Dispatch, Event, Stopped
+from qqproto.events import Event, Stopped
 from qqproto.policy import Policy
-from qqproto.session import Session
 from qqproto.shard import Shard
-from qqproto.status import Status
 from qqproto_transports._clock import clock as system_clock
 from qqproto_transports._common import USER_AGENT, GatewayStopped, Logger, Proxy, Shards, Unavailable
 from qqproto_transports._egress import Egress
 from qqproto_transports._failures import failure_of
-from qqproto_transports._gateway import GatewayCore, Hand, shard_configs
+from qqproto_transports._gateway import shard_configs
 from qqproto_transports._journal import Journal
 from qqproto_transports._sync_account import BotAccount
+from qqproto_transports._sync_crew import SyncCrew
+from qqproto_transports._sync_gateway import Gateway
 from qqproto_transports._sync_http import BlockingExchange, exchange_by
-from qqproto_transports._sync_process import Home
-from qqproto_transports._sync_runners import SyncAccountRunner, SyncCrew, SyncShardRunner
-from qqproto_transports._sync_threads import SLICE
+from qqproto_transports._sync_runners import SyncAccountRunner, SyncShardRunner
+from qqproto_transports.stores import SessionStore
 
 if TYPE_CHECKING:
     import httpx
@@ -56,6 +53,7 @@ def open_gateway(
     intents: int,
     shards: Shards = 1,
     settle: SettleMode = "iteration",
+    store: SessionStore | None = None,
     properties: Mapping[str, str] | None = None,
     user_agent: str = USER_AGENT,
     policy: Policy | None = None,
@@ -69,8 +67,10 @@ def open_gateway(
     ``"auto"``, as many as the platform recommends when the block is entered, and until it has answered ``status()``
     shows the first alone; pairs are an index and a count, so that ``[(2, 8)]`` is the third of eight. ``settle`` says
     when a dispatch is done: when it is handed out (``"delivery"``), when the thread that has it asks for the next
-    (``"iteration"``), or when :meth:`Gateway.settle` or :meth:`Gateway.handling` say so (``"manual"``). ``properties``
-    are Identify's, ``policy`` is by default the account's, ``loads`` decodes JSON. Events are logged to ``logger``, by
+    (``"iteration"``), or when :meth:`Gateway.settle` or :meth:`Gateway.handling` say so (``"manual"``). ``store`` keeps
+    the sessions, so that the next process goes on with them (:class:`~qqproto_transports.stores.SQLiteStore`); it is
+    read and written in a helper thread, and stays open: it is yours to close, after the block. ``properties`` are
+    Identify's, ``policy`` is by default the account's, ``loads`` decodes JSON. Events are logged to ``logger``, by
     default ``logging.getLogger("qqproto")``, with ``extra`` fields whose names begin with ``qq_``.
     """
     if isinstance(account, Credentials):
@@ -83,194 +83,7 @@ def open_gateway(
         properties=properties,
         user_agent=user_agent,
     )
-    return Gateway(account, configs, policy or account.policy, loads, logger, auto=shards == "auto")
-
-
-class Gateway(GatewayCore[SyncShardRunner]):
-    """One bot's gateway. Made by :func:`open_gateway`; it lives in a background thread while its block lasts.
-
-    Iterating yields every event of every shard, ``Stopped`` included. It ends after :meth:`close`, and raises
-    :class:`GatewayStopped` when the last shard has stopped by itself. Leaving the block says goodbye, and leaves no
-    thread behind.
-
-    All of it may be used by any number of threads. Several may iterate: each event goes to one of them, and the others
-    end when it ends. A child that is forked off has no part in it: there, all but leaving the block is a RuntimeError.
-    """
-
-    def __init__(
-        self,
-        account: BotAccount,
-        configs: list[ShardConfig],
-        policy: Policy,
-        loads: Callable[[str | bytes], Any],
-        logger: Logger | None,
-        *,
-        auto: bool,
-    ) -> None:
-        clock = account.runner.clock
-        journal = Journal(logger, clock)
-        self.account = account
-        self._all = SyncCrew(account.runner)
-        super().__init__(self._all, clock, policy, configs[0].settle, journal=journal, keeper=None)
-        self._hand = _HandOfEachThread()
-        self._home = Home("gateway")
-        self._over = False
-        """Whether nothing more comes into the buffer."""
-
-        def make_runner(shard: Shard) -> SyncShardRunner:
-            return SyncShardRunner(
-                shard,
-                account.runner,
-                journal,
-                self._buffer.append,
-                self._drained,
-                account.egress,
-                policy,
-                self._all.loop,
-            )
-
-        self._add_shards(configs, policy, loads, make_runner, auto=auto)
-
-    # -- facts ----------------------------------------------------------------------------------------------------
-
-    @property
-    def connected(self) -> bool:
-        """Whether every shard's session is live on an open link, now."""
-        self._home.check()
-        return super().connected
-
-    @property
-    def stopped(self) -> Stopped | None:
-        """Why it stopped, None as long as a shard lives; of several the first that was not the host's ``close``."""
-        self._home.check()
-        return super().stopped
-
-    @property
-    def session(self) -> Session | None:
-        """The session of the first shard as it stands, None without one."""
-        self._home.check()
-        return self._all.loop.ask(lambda: super(Gateway, self).session)
-
-    def status(self) -> tuple[Status, ...]:
-        """A snapshot of each shard."""
-        self._home.check()
-        return self._all.loop.ask(super().status)
-
-    # -- its life -------------------------------------------------------------------------------------------------
-
-    def __enter__(self) -> Gateway:
-        self._home.check()
-        self.account.home.check()
-        if self._all.entered:
-            raise RuntimeError("a gateway is entered once: open another one")
-        self._home.settle()
-        self.account.home.settle()
-        self._all.enter()
-        return self
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if self._home.is_elsewhere:
-            return
-        try:
-            self.shut()
-        finally:
-            self._all.drop()
-        if error is None:
-            self._raise_bug()
-
-    def close(self) -> None:
-        """Say goodbye, at once, from any callback, thread or signal handler, any number of times.
-
-        What was received and not handed out is withdrawn. Iterating yields ``Stopped`` and ends.
-        """
-        self._home.check()
-        self._begin_closing()
-        self._all.ask_to_close()
-
-    def shut(self, timeout: float = 5.0) -> None:
-        """:meth:`close`, and wait until no thread and no socket is left; what takes longer than ``timeout`` is dropped.
-
-        From any thread, in any state, any number of times. What cannot be called off, a name look-up that hangs or a
-        host's own function, is left to its daemon thread, and nobody hears of it any more.
-        """
-        self._home.check()
-        self._begin_closing()
-        self._all.shut(timeout)
-
-    def wait_connected(self, timeout: float | None = None) -> bool:
-        """Wait until it is :attr:`connected`. False when ``timeout`` seconds are over, or it has stopped.
-
-        It may be called before the block is entered, by another thread.
-        """
-        self._home.check()
-        self._all.until(lambda: self.connected or self._all.ended, timeout)
-        return self.connected
-
-    def authorization(self) -> dict[str, str]:
-        """The account's :meth:`BotAccount.authorization`."""
-        return self.account.authorization()
-
-    # -- its events -----------------------------------------------------------------------------------------------
-
-    def __iter__(self) -> Gateway:
-        return self
-
-    def __next__(self) -> Event:
-        self._home.check()
-        self._settle_in_hand()
-        with self._all.news:
-            while (event := self._take()) is None and not self._over:
-                self._wait_for_events()
-        if event is None:
-            self._raise_ending()
-            raise StopIteration
-        return event
-
-    def settle(self, dispatch: Dispatch) -> None:
-        """The application has finished with ``dispatch``. From any thread; one of another session is ignored."""
-        self._home.check()
-        super().settle(dispatch)
-
-    @contextmanager
-    def handling(self, dispatch: Dispatch, *, on_error: Literal["settle", "keep"] = "settle") -> Iterator[Dispatch]:
-        """Settle ``dispatch`` at the end of the block.
-
-        Also when it ends with an exception, which would end with one next time as well; ``on_error="keep"`` leaves it
-        unsettled then. So does a Ctrl-C.
-        """
-        try:
-            yield dispatch
-        except Exception:
-            if on_error == "settle":
-                self.settle(dispatch)
-            raise
-        self.settle(dispatch)
-
-    # -- steps ----------------------------------------------------------------------------------------------------
-
-    def _arrived(self) -> None:
-        with self._all.news:
-            self._over = self._all.ended
-            self._all.changed()
-
-    def _relieved(self) -> None:
-        """In the thread of one who iterates: the shards are told in their own."""
-        self._all.loop.post(self._resume)
-
-    def _resume(self) -> None:
-        if self._paused and len(self._buffer) <= self._max_buffered // 2:
-            super()._relieved()
-
-    def _wait_for_events(self) -> None:
-        if not self._all.entered:
-            raise RuntimeError("enter the gateway first: with open_gateway(...) as gateway")
-        if self._all.loop.is_here:
-            raise RuntimeError("the gateway's own thread cannot wait for its events")
-        self._all.news.wait(SLICE)
-
-
-class _HandOfEachThread(Hand, threading.local):
-    """Asking for the next event settles the one that the same thread had before."""
+    return Gateway(account, configs, policy or account.policy, loads, logger, store, auto=shards == "auto")
 
 
 def run(
@@ -297,11 +110,13 @@ def run(
     crew = SyncCrew(runner)
     journal = Journal(logger, clock)
     crew.runners.append(SyncShardRunner(shard, runner, journal, on_event, crew.changed, egress, policy, crew.loop))
-    crew.enter()
+    crew.enter(crew.start)
     try:
         crew.until(lambda: crew.ended, None)
     finally:
-        crew.shut(policy.close_timeout)
+        crew.ask_to_close()
+        crew.until(lambda: crew.ended, policy.close_timeout)
+        crew.drop()
     if crew.bug is not None:
         raise crew.bug
     assert shard.stopped is not None, "a shard that has ended has said why"

@@ -1,0 +1,116 @@
+"""The crew of one gateway on threads: the thread that its shards live in, and who keeps their sessions."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from qqproto.policy import Policy
+from qqproto_transports import _sync_process
+from qqproto_transports._gateway import Crew
+from qqproto_transports._keeper import Keeper, in_thread
+from qqproto_transports._sync_loop import Alarm, Loop
+from qqproto_transports._sync_runners import LAST_RITES, SyncAccountRunner, SyncShardRunner
+from qqproto_transports._sync_threads import join, wait_for
+from qqproto_transports.stores import SessionStore
+
+
+class SyncCrew(Crew[SyncShardRunner]):
+    """The runners of one gateway, the thread they live in, and how their end is waited for."""
+
+    def __init__(self, account: SyncAccountRunner) -> None:
+        super().__init__()
+        self._account = account
+        self.loop = Loop(account.clock, self._on_bug)
+        self._thread: threading.Thread | None = None
+        self.news = threading.Condition()
+        """Notified of whatever happens; a signal handler may find its lock taken by the code that it interrupts."""
+        self._changes = 0
+        self._dismissed = False
+
+    @property
+    def entered(self) -> bool:
+        """Whether its thread has begun; it may have ended since."""
+        return self._thread is not None
+
+    def enter(self, begin: Callable[[], object]) -> None:
+        """Let there be a thread, and ``begin`` in it."""
+        self.loop.open()
+        thread = threading.Thread(target=self._live, name="qqproto gateway", daemon=True)
+        try:
+            thread.start()
+        except BaseException:
+            self.loop.close()
+            raise
+        self._thread = thread
+        _sync_process.ends_by(self.loop, self.drop)
+        self.loop.post(begin)
+
+    def changed(self) -> None:
+        """Something happened: those who wait look again."""
+        with self.news:
+            self._changes += 1
+            self.news.notify_all()
+
+    def until(self, condition: Callable[[], bool], timeout: float | None) -> None:
+        """Wait until ``condition`` holds or the time is up."""
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        while True:
+            seen = self._changes
+            if condition() or deadline <= time.monotonic():
+                return
+            wait_for(partial(self._await_change, seen), None if timeout is None else deadline - time.monotonic())
+
+    def ask_to_close(self, *, keep_session: bool = False) -> None:
+        """Say goodbye soon. From any thread and any signal handler."""
+        self.loop.post(partial(self.close, keep_session=keep_session))
+        self.loop.catch_up()
+
+    def drop(self) -> None:
+        """Drop what is left, at once, and see that it is gone, but for what nobody can call off."""
+        self.loop.post(self._dismiss)
+        self.loop.catch_up()
+        if self._thread is not None:
+            join([self._thread], LAST_RITES)
+        self._account.calm()
+
+    # -- steps ----------------------------------------------------------------------------------------------------
+
+    def _live(self) -> None:
+        self.loop.run(lambda: self._dismissed)
+
+    def _dismiss(self) -> None:
+        for runner in self.runners:
+            runner.abandon()
+        self._dismissed = True
+
+    def _await_change(self, seen: int, seconds: float) -> bool:
+        with self.news:
+            return self.news.wait_for(lambda: self._changes != seen, seconds)
+
+    def _on_bug(self, error: BaseException) -> None:
+        for runner in self.runners:
+            runner.bug(error)
+
+
+class SyncKeeper(Keeper):
+    """Keeps the sessions of one gateway; each round of calls has a thread of its own."""
+
+    def __init__(self, store: SessionStore, policy: Policy, loop: Loop) -> None:
+        super().__init__(store, policy, loop.clock)
+        self._loop = loop
+        self._alarm = Alarm(loop, self.handle_timer)
+
+    def _in_thread(self, job: Callable[[], list[Any]], done: Callable[[list[Any]], None]) -> None:
+        def deliver(outcomes: list[Any]) -> None:
+            self._loop.post(partial(done, outcomes))
+            self._loop.catch_up()  # The gateway's thread may have ended; then this is the only one that knows.
+
+        in_thread(job, deliver)
+
+    def _set_alarm(self, at: float | None) -> None:
+        self._alarm.set(at)

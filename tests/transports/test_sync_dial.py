@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 import threading
 import time
@@ -20,7 +19,7 @@ from tests.scenarios.drivers import eventually
 from tests.scenarios.threads import GUARD
 from tests.transports.loops import open_files
 from tests.transports.servers import closed_port, full_port, silence
-from tests.transports.threads import beside, ours, running
+from tests.transports.threads import beside, hung_look_ups, running
 
 
 def v4(name: str, port: int) -> Address:
@@ -181,35 +180,15 @@ def test_cancelled_in_the_middle_of_a_race_it_leaves_no_socket(loop: Loop, resol
         assert not attempt.over.is_set()
 
 
-@contextlib.contextmanager
-def hung_look_up(monkeypatch: pytest.MonkeyPatch, addresses: list[Address]) -> Iterator[threading.Event]:
-    """Names are looked up for ever; gives what tells that a look-up has begun. At the end of the block all get out."""
-    look_up, begun, may_go_on = socket.getaddrinfo, threading.Event(), threading.Event()
-
-    def getaddrinfo(host: str, port: int, *, type: int, flags: int = 0) -> object:
-        if flags:
-            return look_up(host, port, type=type, flags=flags)
-        begun.set()
-        may_go_on.wait(GUARD)
-        return addresses
-
-    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    try:
-        yield begun
-    finally:
-        may_go_on.set()
-
-
 def test_a_look_up_that_hangs_is_left_alone_and_not_heard_when_it_is_done(
     loop: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with beside(silence) as port:
         before = open_files()
-        with hung_look_up(monkeypatch, [v4("127.0.0.1", port)]) as begun:
+        with hung_look_ups(monkeypatch, [v4("127.0.0.1", port)]) as begun:
             attempt = Attempt(loop, "gateway.example", 443)
             assert begun.wait(GUARD)
             attempt.cancel()
-        eventually(lambda: ours() == [])
         loop.ask(lambda: None)
         assert not attempt.over.is_set()
         assert open_files() == before

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import pytest
+
 from qqproto import Event
+from qqproto_transports._addresses import Address
 from qqproto_transports._clock import clock
 from qqproto_transports._sync_loop import Loop
 from qqproto_transports.sync import Gateway, open_gateway
@@ -54,6 +58,30 @@ def beside(talk: Talk, **options: object) -> Iterator[int]:
 
     with LoopThread(serve):
         yield ports[0]
+
+
+@contextlib.contextmanager
+def hung_look_ups(monkeypatch: pytest.MonkeyPatch, addresses: list[Address]) -> Iterator[threading.Event]:
+    """Names are looked up for ever; gives what tells that a look-up has begun.
+
+    At the end of the block all get out, with these addresses, and their threads end.
+    """
+    look_up, begun, may_go_on = socket.getaddrinfo, threading.Event(), threading.Event()
+
+    def getaddrinfo(host: str, port: int, *, type: int, flags: int = 0) -> object:
+        if flags:
+            return look_up(host, port, type=type, flags=flags)
+        begun.set()
+        may_go_on.wait(GUARD)
+        return addresses
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    before = ours()
+    try:
+        yield begun
+    finally:
+        may_go_on.set()
+        eventually(lambda: ours() <= before)
 
 
 def ours() -> list[str]:

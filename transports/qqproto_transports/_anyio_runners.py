@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
-import anyio
+from anyio import CancelScope
 from anyio.lowlevel import current_token
 
 from qqproto.account import Account
@@ -15,12 +17,14 @@ from qqproto.shard import Shard
 from qqproto_transports._account_runner import AccountRunner
 from qqproto_transports._anyio_alarm import Alarm
 from qqproto_transports._anyio_stream import AnyioStream
-from qqproto_transports._anyio_tasks import Changes, Tasks, this_loop
+from qqproto_transports._anyio_tasks import Changes, Inbox, Tasks
+from qqproto_transports._async_gateway import AsyncCrew
 from qqproto_transports._common import HTTPExchange
 from qqproto_transports._egress import Egress
-from qqproto_transports._gateway import Crew
 from qqproto_transports._journal import Journal
+from qqproto_transports._keeper import Keeper, in_thread
 from qqproto_transports._shard_runner import ShardRunner
+from qqproto_transports.stores import SessionStore
 
 _LAST_RITES = 1.0
 """Seconds that cancelled tasks get to be gone; they need a turn or two of the loop."""
@@ -38,7 +42,7 @@ class AnyioAccountRunner(AccountRunner):
         self._make = exchange
         self._alarm = Alarm(clock, self.handle_timer)
         self._loop: object = None
-        self._homes: dict[Tasks, anyio.CancelScope] = {}
+        self._homes: dict[Tasks, CancelScope] = {}
         """Whose tasks may be used, and the keeper of the alarm in each."""
         self._running: dict[int, _Exchange] = {}
 
@@ -109,10 +113,10 @@ class AnyioShardRunner(ShardRunner):
         account: AccountRunner,
         journal: Journal,
         tell: Callable[[Event], None],
-        crew: AnyioCrew,
         drained: Callable[[], None],
         egress: Egress,
         policy: Policy,
+        crew: AnyioCrew,
     ) -> None:
         super().__init__(shard, account, journal, tell, drained)
         self._crew = crew
@@ -131,73 +135,79 @@ class AnyioShardRunner(ShardRunner):
         self._alarm.set(at)
 
 
-class AnyioCrew(Crew[AnyioShardRunner]):
-    """The runners of one gateway, the tasks they work in, and how their end is waited for."""
+class AnyioCrew(AsyncCrew[AnyioShardRunner]):
+    """The runners of one gateway, the tasks they work in, and how their end is waited for on anyio."""
 
     def __init__(self, account: AnyioAccountRunner) -> None:
         super().__init__()
         self._account = account
         self._changes = Changes()
-        self._entered: Tasks | None = None
-        self._call_soon: Callable[[Callable[[], object]], None] | None = None
-        self._asked_to_close: anyio.Event
-
-    @property
-    def tasks(self) -> Tasks:
-        """What the runners work in."""
-        assert self._entered is not None, "a crew is entered before it is started"
-        return self._entered
+        self._entered = False
+        self.tasks: Tasks
+        """Those that end with the last shard."""
+        self.office: Tasks
+        """Those that end when the block is left."""
+        self.inbox: Inbox
 
     async def enter(self) -> None:
         """Let there be tasks; :meth:`leave` has to follow, in the same task."""
-        tasks = await Tasks().__aenter__()
+        self.inbox = Inbox()
+        self.office, self.tasks = Tasks(), Tasks()
+        await self.office.__aenter__()
         try:
-            self._account.lend(tasks)
+            await self.tasks.__aenter__()
+            try:
+                self._account.lend(self.tasks)
+            except BaseException:
+                await self.tasks.__aexit__(None, None, None)
+                raise
         except BaseException:
-            await tasks.__aexit__(None, None, None)
+            await self.office.__aexit__(None, None, None)
             raise
-        self._entered = tasks
-        self._asked_to_close = anyio.Event()
-        self._call_soon = this_loop()
-        tasks.start(self._close_when_asked)
+        self._entered = True
+        self.office.start(self.inbox.work)
 
     async def leave(self) -> None:
         """Drop what is left, and wait until it is gone."""
         self.abandon()
-        self._call_soon = None
-        await self.tasks.__aexit__(None, None, None)
-
-    def ask_to_close(self) -> None:
-        """Say goodbye soon. From any thread."""
-        if self._call_soon is None:
-            self.close()
-        else:
-            self._call_soon(self._asked_to_close.set)
+        try:
+            await self.tasks.__aexit__(None, None, None)
+        finally:
+            await self.office.__aexit__(None, None, None)
 
     def changed(self) -> None:
-        """Something happened: those who wait in :meth:`until` look again. From any thread."""
         self._changes.tell()
 
     async def until(self, condition: Callable[[], bool], timeout: float | None) -> None:
-        """Wait until ``condition`` holds or the time is up."""
         await self._changes.until(condition, timeout)
 
-    async def shut(self, timeout: float) -> None:
-        """Say goodbye, wait for its end for so long, drop what is left then, and see that it is gone."""
-        self.close()
+    async def shut(self, timeout: float, *, keep_session: bool = False) -> None:
+        self.close(keep_session=keep_session)
         await self.until(lambda: self.ended, timeout)
         self.abandon()
-        if self._entered is not None:
-            await self._entered.gone(_LAST_RITES)
+        if self._entered:
+            await self.tasks.gone(_LAST_RITES)
 
     def abandon(self) -> None:
         """Drop what is left, at once."""
         for runner in self.runners:
             runner.hurry()
-        if self._entered is not None:
-            self._account.reclaim(self._entered)
-            self._entered.cancel()
+        if self._entered:
+            self._account.reclaim(self.tasks)
+            self.tasks.cancel()
 
-    async def _close_when_asked(self) -> None:
-        await self._asked_to_close.wait()
-        self.close()
+
+class AnyioKeeper(Keeper):
+    """Keeps the sessions of one gateway; each round of calls has a thread of its own."""
+
+    def __init__(self, store: SessionStore, policy: Policy, clock: Callable[[], float], crew: AnyioCrew) -> None:
+        super().__init__(store, policy, clock)
+        self._crew = crew
+        self.alarm = Alarm(clock, self.handle_timer)
+
+    def _in_thread(self, job: Callable[[], list[Any]], done: Callable[[list[Any]], None]) -> None:
+        inbox = self._crew.inbox
+        in_thread(job, lambda outcomes: inbox.put(partial(done, outcomes)))
+
+    def _set_alarm(self, at: float | None) -> None:
+        self.alarm.set(at)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from types import TracebackType
@@ -34,6 +35,19 @@ def this_loop() -> Callable[[Callable[[], object]], None]:
     return call
 
 
+def this_task() -> object:
+    """The task that runs, as its event loop knows it."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        task = None
+    if task is not None:
+        return task
+    import trio
+
+    return trio.lowlevel.current_task()
+
+
 class Changes:
     """Those who wait until something holds look again when they are told that something has changed."""
 
@@ -61,6 +75,31 @@ class Changes:
                         await changed.wait()
                 finally:
                     self._waiting.discard(wake)
+
+
+class Inbox:
+    """Calls from other threads and from callbacks, made in the task that does :meth:`work`, in their order."""
+
+    def __init__(self) -> None:
+        self._calls: deque[Callable[[], object]] = deque()
+        self._arrival = Event()
+        self._call_soon = this_loop()
+
+    def put(self, call: Callable[[], object]) -> None:
+        """Let ``call`` be made soon; it must not raise. From any thread."""
+        self._calls.append(call)
+        self._call_soon(self._ring)
+
+    def _ring(self) -> None:
+        self._arrival.set()
+
+    async def work(self) -> None:
+        """Make them, for ever."""
+        while True:
+            await self._arrival.wait()
+            self._arrival = Event()
+            while self._calls:
+                self._calls.popleft()()
 
 
 class Tasks:

@@ -13,11 +13,11 @@ from qqproto.events import Event
 from qqproto.policy import Policy
 from qqproto.shard import Shard
 from qqproto_transports._account_runner import AccountRunner, Asker
+from qqproto_transports._async_gateway import AsyncCrew
 from qqproto_transports._asyncio_stream import AsyncioStream
 from qqproto_transports._clock import LONGEST_WAIT
 from qqproto_transports._common import HTTPExchange
 from qqproto_transports._egress import Egress
-from qqproto_transports._gateway import Crew
 from qqproto_transports._journal import Journal
 from qqproto_transports._keeper import Keeper, in_thread
 from qqproto_transports._shard_runner import ShardRunner
@@ -145,8 +145,8 @@ class AsyncioShardRunner(ShardRunner):
         self._alarm.set(at)
 
 
-class AsyncioCrew(Crew[AsyncioShardRunner]):
-    """The runners of one gateway, and how their end is waited for."""
+class AsyncioCrew(AsyncCrew[AsyncioShardRunner]):
+    """The runners of one gateway, and how their end is waited for on asyncio."""
 
     def __init__(self, account: AsyncioAccountRunner) -> None:
         super().__init__()
@@ -154,12 +154,10 @@ class AsyncioCrew(Crew[AsyncioShardRunner]):
         self._waiters: list[asyncio.Future[None]] = []
 
     def changed(self) -> None:
-        """Something happened: those who wait in :meth:`until` look again. From any thread."""
         for waiter in self._waiters:
             waiter.get_loop().call_soon_threadsafe(_wake, waiter)
 
     async def until(self, condition: Callable[[], bool], timeout: float | None) -> None:
-        """Wait until ``condition`` holds or the time is up."""
         loop = asyncio.get_running_loop()
         deadline = None if timeout is None else loop.time() + timeout
         while not condition():
@@ -174,7 +172,6 @@ class AsyncioCrew(Crew[AsyncioShardRunner]):
                 self._waiters.remove(waiter)
 
     async def shut(self, timeout: float, *, keep_session: bool = False) -> None:
-        """Say goodbye, wait for its end for so long, drop what is left then, and see that it is gone."""
         self.close(keep_session=keep_session)
         await self.until(lambda: self.ended, timeout)
         self.abandon()

@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from qqproto.account import Account
 from qqproto.config import SettleMode, ShardConfig
 from qqproto.credentials import Credentials
-from qqproto.events import Dispatch, Event, Stopped
+from qqproto.events import Event, Stopped
 from qqproto.policy import Policy
 from qqproto.shard import Shard
+from qqproto_transports._async_gateway import AsyncGateway
 from qqproto_transports._asyncio_account import BotAccount
 from qqproto_transports._asyncio_dial import choose_proxy
 from qqproto_transports._asyncio_runners import AsyncioAccountRunner, AsyncioCrew, AsyncioKeeper, AsyncioShardRunner
@@ -23,7 +23,7 @@ from qqproto_transports._clock import clock as system_clock
 from qqproto_transports._common import USER_AGENT, GatewayStopped, HTTPExchange, Logger, Proxy, Shards, Unavailable
 from qqproto_transports._egress import Egress
 from qqproto_transports._failures import failure_of
-from qqproto_transports._gateway import GatewayCore, shard_configs
+from qqproto_transports._gateway import shard_configs
 from qqproto_transports._http import exchange_by
 from qqproto_transports._journal import Journal
 from qqproto_transports.stores import SessionStore
@@ -85,7 +85,7 @@ def open_gateway(
     return Gateway(account, configs, policy or account.policy, loads, logger, store, auto=shards == "auto")
 
 
-class Gateway(GatewayCore[AsyncioShardRunner]):
+class Gateway(AsyncGateway[AsyncioShardRunner]):
     """One bot's gateway. Made by :func:`open_gateway`, anywhere, also where no event loop runs.
 
     Iterating yields every event of every shard, ``Stopped`` included. It ends after :meth:`close`, and raises
@@ -109,10 +109,12 @@ class Gateway(GatewayCore[AsyncioShardRunner]):
         keeper = AsyncioKeeper(store, policy, clock) if store is not None else None
         self.account = account
         self._all = AsyncioCrew(account.runner)
-        super().__init__(self._all, clock, policy, configs[0].settle, journal=journal, keeper=keeper)
-        self._arrival: asyncio.Future[None] | None = None
-        self._entered = False
-        self._loop: asyncio.AbstractEventLoop | None = None
+        super().__init__(
+            account, self._all, policy, configs[0].settle,
+            journal=journal, keeper=keeper, this_task=asyncio.current_task,
+        )  # fmt: skip
+        self._arrival: asyncio.Future[None]
+        self._loop: asyncio.AbstractEventLoop
 
         def make_runner(shard: Shard) -> AsyncioShardRunner:
             return AsyncioShardRunner(
@@ -126,8 +128,8 @@ class Gateway(GatewayCore[AsyncioShardRunner]):
     async def __aenter__(self) -> Gateway:
         if self._entered:
             raise RuntimeError("a gateway is entered once: open another one")
-        self._entered = True
         self._loop = asyncio.get_running_loop()
+        self._entered = self._inside = True
         self._begin()
         return self
 
@@ -138,112 +140,25 @@ class Gateway(GatewayCore[AsyncioShardRunner]):
             self._all.abandon()
             if self._keeper is not None:
                 self._keeper.end()
-            self._loop = None
+            self._inside = False
         if error is None:
             self._raise_bug()
 
-    def close(self, *, keep_session: bool | None = None) -> None:
-        """Say goodbye, at once, from any callback, thread or signal handler, any number of times.
+    # -- steps ----------------------------------------------------------------------------------------------------
 
-        What was received and not handed out is withdrawn. Iterating yields ``Stopped`` and ends. ``keep_session``: the
-        goodbye says that we will be back (``policy.leave_code``), and the session may be gone on with; without it, it
-        is 1000, and the session is over. None keeps it if there is a store. It is saved when the block is left.
-        """
-        keep = self._keeps_session(keep_session)
-        self._begin_closing()
-        if self._loop is None:
-            self._all.close(keep_session=keep)
-            return
+    def _close_soon(self, keep_session: bool) -> None:
         try:
-            self._loop.call_soon_threadsafe(partial(self._all.close, keep_session=keep))
+            self._loop.call_soon_threadsafe(partial(self._all.close, keep_session=keep_session))
         except RuntimeError:
             pass  # The loop is closed, and the block was left with it.
 
-    async def aclose(self, timeout: float = 5.0, *, drain: float = 0.0, keep_session: bool | None = None) -> None:
-        """:meth:`close`, and wait until the session is saved and no task and no socket is left.
+    async def _wait(self) -> None:
+        self._arrival = self._loop.create_future()
+        await self._arrival
 
-        With ``drain``, before that: nothing more is read, what was read is still handed out, and for so many seconds
-        at most it is waited for until all of it is settled, but for the event that the caller itself has in hand. What
-        takes longer than ``timeout`` after that is dropped. From anywhere, in any state, any number of times.
-        """
-        keep, me = self._keeps_session(keep_session), asyncio.current_task()
-        deadline = self._clock() + timeout
-        try:
-            if drain > 0 and self._loop is not None and not self._closing:
-                self._begin_draining()
-                await self._all.until(lambda: self._has_drained(me) or self._all.ended, drain)
-                deadline = self._clock() + timeout
-            if keep:
-                await self._save(timeout / 2)
-        finally:
-            self._begin_closing()
-            self._all.close(keep_session=keep)
-        await self._all.shut(max(0.0, deadline - self._clock()), keep_session=keep)
-        await self._save(max(0.0, deadline - self._clock()))
-
-    async def wait_connected(self, timeout: float | None = None) -> bool:
-        """Wait until it is :attr:`connected`. False when ``timeout`` seconds are over, or it has stopped.
-
-        It may be called before the block is entered, by another task.
-        """
-        await self._all.until(lambda: self.connected or self._all.ended, timeout)
-        return self.connected
-
-    async def authorization(self) -> dict[str, str]:
-        """The account's :meth:`BotAccount.authorization`."""
-        return await self.account.authorization()
-
-    # -- its events -----------------------------------------------------------------------------------------------
-
-    def __aiter__(self) -> Gateway:
-        return self
-
-    async def __anext__(self) -> Event:
-        self._reader = asyncio.current_task()
-        self._settle_in_hand()
-        while (event := self._take()) is None:
-            if self._all.ended:
-                self._raise_ending()
-                raise StopAsyncIteration
-            await self._wait_for_events()
-        return event
-
-    @asynccontextmanager
-    async def handling(
-        self, dispatch: Dispatch, *, on_error: Literal["settle", "keep"] = "settle"
-    ) -> AsyncIterator[Dispatch]:
-        """Settle ``dispatch`` at the end of the block.
-
-        Also when it ends with an exception, which would end with one next time as well; ``on_error="keep"`` leaves it
-        unsettled then. Cancellation always does.
-        """
-        with self._handling(asyncio.current_task(), dispatch, on_error):
-            yield dispatch
-
-    # -- steps ----------------------------------------------------------------------------------------------------
-
-    async def _save(self, timeout: float) -> None:
-        """What is new in the sessions is in the store, or the time is up."""
-        keeper = self._keeper
-        if keeper is not None and self._loop is not None:
-            keeper.hurry()
-            await self._all.until(lambda: keeper.at_rest, timeout)
-
-    def _arrived(self) -> None:
-        if self._arrival is not None and (self._buffer or self._all.ended) and not self._arrival.done():
+    def _wake(self) -> None:
+        if not self._arrival.done():
             self._arrival.set_result(None)
-        self._all.changed()
-
-    async def _wait_for_events(self) -> None:
-        if not self._entered:
-            raise RuntimeError("enter the gateway first: async with open_gateway(...) as gateway")
-        if self._arrival is not None:
-            raise RuntimeError("somebody else waits for the next event of this gateway")
-        self._arrival = asyncio.get_running_loop().create_future()
-        try:
-            await self._arrival
-        finally:
-            self._arrival = None
 
 
 async def run(

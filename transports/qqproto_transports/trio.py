@@ -7,29 +7,32 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import anyio
-from anyio.lowlevel import checkpoint_if_cancelled
+from anyio.lowlevel import checkpoint_if_cancelled, current_token
 
 from qqproto.account import Account
 from qqproto.config import SettleMode, ShardConfig
 from qqproto.credentials import Credentials
-from qqproto.events import Dispatch, Event, Stopped
+from qqproto.events import Event, Stopped
 from qqproto.policy import Policy
 from qqproto.shard import Shard
 from qqproto_transports._anyio_account import BotAccount
 from qqproto_transports._anyio_dial import choose_proxy
-from qqproto_transports._anyio_runners import AnyioAccountRunner, AnyioCrew, AnyioShardRunner
+from qqproto_transports._anyio_runners import AnyioAccountRunner, AnyioCrew, AnyioKeeper, AnyioShardRunner
+from qqproto_transports._anyio_tasks import this_task
+from qqproto_transports._async_gateway import AsyncGateway
 from qqproto_transports._clock import clock as system_clock
 from qqproto_transports._common import USER_AGENT, GatewayStopped, HTTPExchange, Logger, Proxy, Shards, Unavailable
 from qqproto_transports._egress import Egress
 from qqproto_transports._failures import failure_of
-from qqproto_transports._gateway import GatewayCore, shard_configs
+from qqproto_transports._gateway import shard_configs
 from qqproto_transports._http import exchange_by
 from qqproto_transports._journal import Journal
+from qqproto_transports.stores import SessionStore
 
 if TYPE_CHECKING:
     import httpx
@@ -55,6 +58,7 @@ def open_gateway(
     intents: int,
     shards: Shards = 1,
     settle: SettleMode = "iteration",
+    store: SessionStore | None = None,
     properties: Mapping[str, str] | None = None,
     user_agent: str = USER_AGENT,
     policy: Policy | None = None,
@@ -68,7 +72,9 @@ def open_gateway(
     ``"auto"``, as many as the platform recommends when the block is entered, and until it has answered ``status()``
     shows the first alone; pairs are an index and a count, so that ``[(2, 8)]`` is the third of eight. ``settle`` says
     when a dispatch is done: when it is handed out (``"delivery"``), when the next event is asked for (``"iteration"``),
-    or when :meth:`Gateway.settle` or :meth:`Gateway.handling` say so (``"manual"``). ``properties`` are Identify's,
+    or when :meth:`Gateway.settle` or :meth:`Gateway.handling` say so (``"manual"``). ``store`` keeps the sessions, so
+    that the next process goes on with them (:class:`~qqproto_transports.stores.SQLiteStore`); it is read and written in
+    a worker thread, and stays open: it is yours to close, after the block. ``properties`` are Identify's,
     ``policy`` is by default the account's, ``loads`` decodes JSON. Events are logged to ``logger``, by default
     ``logging.getLogger("qqproto")``, with ``extra`` fields whose names begin with ``qq_``.
     """
@@ -82,10 +88,10 @@ def open_gateway(
         properties=properties,
         user_agent=user_agent,
     )
-    return Gateway(account, configs, policy or account.policy, loads, logger, auto=shards == "auto")
+    return Gateway(account, configs, policy or account.policy, loads, logger, store, auto=shards == "auto")
 
 
-class Gateway(GatewayCore[AnyioShardRunner]):
+class Gateway(AsyncGateway[AnyioShardRunner]):
     """One bot's gateway. Made by :func:`open_gateway`, anywhere, also where no event loop runs.
 
     Iterating yields every event of every shard, ``Stopped`` included. It ends after :meth:`close`, and raises
@@ -104,6 +110,7 @@ class Gateway(GatewayCore[AnyioShardRunner]):
         policy: Policy,
         loads: Callable[[str | bytes], Any],
         logger: Logger | None,
+        store: SessionStore | None,
         *,
         auto: bool,
     ) -> None:
@@ -111,20 +118,17 @@ class Gateway(GatewayCore[AnyioShardRunner]):
         journal = Journal(logger, clock)
         self.account = account
         self._all = AnyioCrew(account.runner)
-        super().__init__(self._all, clock, policy, configs[0].settle, journal=journal, keeper=None)
-        self._arrival: anyio.Event | None = None
-        self._entered = False
+        self._kept = AnyioKeeper(store, policy, clock, self._all) if store is not None else None
+        super().__init__(
+            account, self._all, policy, configs[0].settle,
+            journal=journal, keeper=self._kept, this_task=this_task,
+        )  # fmt: skip
+        self._arrival: anyio.Event
+        self._look_for_cancellation = checkpoint_if_cancelled
 
         def make_runner(shard: Shard) -> AnyioShardRunner:
             return AnyioShardRunner(
-                shard,
-                account.runner,
-                journal,
-                self._buffer.append,
-                self._all,
-                self._drained,
-                account.egress,
-                policy,
+                shard, account.runner, journal, self._buffer.append, self._drained, account.egress, policy, self._all
             )
 
         self._add_shards(configs, policy, loads, make_runner, auto=auto)
@@ -136,7 +140,15 @@ class Gateway(GatewayCore[AnyioShardRunner]):
             raise RuntimeError("a gateway is entered once: open another one")
         self._entered = True
         await self._all.enter()
-        self._begin()
+        self._inside = True
+        self._look_for_cancellation = current_token().backend_class.checkpoint_if_cancelled
+        if self._kept is not None:
+            self._all.office.start(self._kept.alarm.keep)
+        try:
+            self._begin()
+        except BaseException:
+            await self._all.leave()
+            raise
         return self
 
     async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
@@ -144,87 +156,32 @@ class Gateway(GatewayCore[AnyioShardRunner]):
             with anyio.CancelScope(shield=True):
                 await self.aclose()
         finally:
+            if self._kept is not None:
+                self._kept.end()
+            self._inside = False
             await self._all.leave()
         if error is None:
             self._raise_bug()
 
-    def close(self) -> None:
-        """Say goodbye, at once, from any callback, thread or signal handler, any number of times.
-
-        What was received and not handed out is withdrawn. Iterating yields ``Stopped`` and ends.
-        """
-        self._begin_closing()
-        self._all.ask_to_close()
-
-    async def aclose(self, timeout: float = 5.0) -> None:
-        """:meth:`close`, and wait until no task and no socket is left; what takes longer than ``timeout`` is dropped.
-
-        From anywhere, in any state, any number of times.
-        """
-        self._begin_closing()
-        await self._all.shut(timeout)
-
-    async def wait_connected(self, timeout: float | None = None) -> bool:
-        """Wait until it is :attr:`connected`. False when ``timeout`` seconds are over, or it has stopped.
-
-        It may be called before the block is entered, by another task.
-        """
-        await self._all.until(lambda: self.connected or self._all.ended, timeout)
-        return self.connected
-
-    async def authorization(self) -> dict[str, str]:
-        """The account's :meth:`BotAccount.authorization`."""
-        return await self.account.authorization()
-
     # -- its events -----------------------------------------------------------------------------------------------
-
-    def __aiter__(self) -> Gateway:
-        return self
 
     async def __anext__(self) -> Event:
         self._settle_in_hand()
-        await checkpoint_if_cancelled()
-        while (event := self._take()) is None:
-            if self._all.ended:
-                self._raise_ending()
-                raise StopAsyncIteration
-            await self._wait_for_events()
-        return event
-
-    @asynccontextmanager
-    async def handling(
-        self, dispatch: Dispatch, *, on_error: Literal["settle", "keep"] = "settle"
-    ) -> AsyncIterator[Dispatch]:
-        """Settle ``dispatch`` at the end of the block.
-
-        Also when it ends with an exception, which would end with one next time as well; ``on_error="keep"`` leaves it
-        unsettled then. Cancellation always does.
-        """
-        try:
-            yield dispatch
-        except Exception:
-            if on_error == "settle":
-                self.settle(dispatch)
-            raise
-        self.settle(dispatch)
+        if self._buffer:  # Else it is waited for an event, and cancellation noticed there.
+            await self._look_for_cancellation()
+        return await super().__anext__()
 
     # -- steps ----------------------------------------------------------------------------------------------------
 
-    def _arrived(self) -> None:
-        if self._arrival is not None and (self._buffer or self._all.ended):
-            self._arrival.set()
-        self._all.changed()
+    def _close_soon(self, keep_session: bool) -> None:
+        self._all.inbox.put(partial(self._all.close, keep_session=keep_session))
 
-    async def _wait_for_events(self) -> None:
-        if not self._entered:
-            raise RuntimeError("enter the gateway first: async with open_gateway(...) as gateway")
-        if self._arrival is not None:
-            raise RuntimeError("somebody else waits for the next event of this gateway")
+    async def _wait(self) -> None:
         self._arrival = anyio.Event()
-        try:
-            await self._arrival.wait()
-        finally:
-            self._arrival = None
+        await self._arrival.wait()
+
+    def _wake(self) -> None:
+        self._arrival.set()
 
 
 async def run(
@@ -249,7 +206,7 @@ async def run(
     runner = AnyioAccountRunner(account, clock, exchange_by(http, egress, choose_proxy, policy))
     crew = AnyioCrew(runner)
     journal = Journal(logger, clock)
-    crew.runners.append(AnyioShardRunner(shard, runner, journal, on_event, crew, crew.changed, egress, policy))
+    crew.runners.append(AnyioShardRunner(shard, runner, journal, on_event, crew.changed, egress, policy, crew))
     await crew.enter()
     try:
         crew.start()

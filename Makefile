@@ -11,7 +11,7 @@ CANDIDATES = $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 
 # Tests that need no socket: the coverage of qqproto/ is measured on these alone.
 SANS_IO := $(wildcard tests/core tests/fuzz tests/outages tests/testing)
 
-.PHONY: help demo test test-all lint types bench fuzz mutate simulate docs clean
+.PHONY: help demo test test-all lint types proxies bench fuzz mutate simulate docs clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -38,6 +38,9 @@ lint: $(VENV)/.dev ## ruff and the import contracts
 
 types: $(VENV)/.dev ## mypy, strict, over everything
 	$(BIN)/mypy
+
+proxies: ## install squid, tinyproxy and dante for tests/real, as root on Debian (without them it skips)
+	@tests/real/install.sh
 
 bench: $(VENV)/.dev ## speed against named peers, as ratios within one run (ARGS=--help)
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -100,11 +100,15 @@ _REFUSED = "the proxy refuses the user name and the password that it was given"
 
 _NO_HTTP = "what listens there is no HTTP proxy"
 
+_NOT_AUTHENTICATED = (401, 407)
+"""tinyproxy says 401 to credentials that are wrong, and 407 when there are none."""
+
 _STATUSES = {
     403: "the proxy does not allow this host or this port",
     404: "the proxy knows no such host",
     405: "what listens there is a web server, or a proxy that opens no tunnels",
     501: "what listens there is a web server, or a proxy that opens no tunnels",
+    500: "the proxy failed, or could not reach the host",
     502: "the proxy could not reach the host",
     503: "the proxy is overloaded, or could not reach the host",
     504: "the host did not answer the proxy",
@@ -153,7 +157,7 @@ class ConnectTunnel(Tunnel):
 
     def _refused(self, response: h11.Response) -> None:
         status = response.status_code
-        if status != 407:
+        if status not in _NOT_AUTHENTICATED:
             what = _STATUSES.get(status, "the proxy opens no tunnel")
             self._fail(f"{what} (HTTP {status})", status=status)
             return

@@ -143,6 +143,8 @@ REFUSALS: list[tuple[Proxy, bytes, FailureKind, str, int | None]] = [
     (HTTP_AUTH, ASKING % (b"x", b"Proxy-Authenticate: WeirdScheme\r\n"), AUTH, REFUSES, 407),
     (HTTP_AUTH, ASKING % (b"x", b"Proxy-Authenticate: \r\n"), AUTH, REFUSES, 407),
     (HTTP_AUTH, ASKING % (b"x", b""), AUTH, REFUSES, 407),
+    (HTTP_AUTH, b"HTTP/1.0 401 Unauthorized\r\n\r\n", AUTH, REFUSES, 401),
+    (HTTP, b"HTTP/1.1 500 Unable to connect\r\n\r\n", PROXY, "failed, or could not reach the host (HTTP 500)", 500),
     (HTTP, b"HTTP/1.1 403 x\r\n\r\n", PROXY, "does not allow this host or this port (HTTP 403)", 403),
     (HTTP, b"HTTP/1.1 502 x\r\n\r\n", PROXY, "could not reach the host (HTTP 502)", 502),
     (HTTP, b"HTTP/1.1 503 x\r\nRetry-After: 10\r\n\r\n", PROXY, "(HTTP 503)", 503),

@@ -1,14 +1,58 @@
-"""What tests of the asyncio driver share: a bot at a local gateway, and what it is sent."""
+"""What tests of the drivers that run on asyncio share: a bot at a local gateway, and what it is sent.
+
+There are two, the asyncio driver and the trio driver, which serves every anyio program. A module whose tests hold for
+both imports from here what it would import from the driver, and has :data:`on_both_drivers` for its mark.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
+import pytest
+
+import qqproto_transports.asyncio
+import qqproto_transports.trio
 from qqproto import Event, Intents, Policy
 from qqproto.testing import c2c_message
-from qqproto_transports.asyncio import BotAccount, Gateway, open_gateway
 from qqproto_transports.local_gateway import LocalGateway
+
+__all__ = [
+    "INTENTS",
+    "QUICK",
+    "BotAccount",
+    "Gateway",
+    "account_at",
+    "bot_at",
+    "on_both_drivers",
+    "open_gateway",
+    "run",
+    "say",
+    "until",
+]
+
+if TYPE_CHECKING:
+    from qqproto_transports.asyncio import BotAccount, Gateway, open_gateway, run
+else:
+    Gateway = Any
+
+    def BotAccount(*args, **options):
+        return driver.BotAccount(*args, **options)
+
+    def open_gateway(*args, **options):
+        return driver.open_gateway(*args, **options)
+
+    def run(*args, **options):
+        return driver.run(*args, **options)
+
+
+driver: ModuleType = qqproto_transports.asyncio
+"""The one under test."""
+
+DRIVERS = {"asyncio": qqproto_transports.asyncio, "anyio": qqproto_transports.trio}
+
+on_both_drivers = pytest.mark.usefixtures("each_driver")
 
 INTENTS = Intents.GROUP_AND_C2C_EVENT
 

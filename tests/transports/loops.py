@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 import gc
+import re
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any, ParamSpec
@@ -44,6 +45,10 @@ async def no_task_left() -> AsyncIterator[None]:
     assert asyncio.all_tasks() - before == set()
 
 
+_OURS = re.compile(r"qqproto_transports[./]_(asyncio|anyio)_")
+"""In what asyncio says of a task or of a timer: a driver of ours."""
+
+
 @contextlib.asynccontextmanager
 async def nothing_left_behind() -> AsyncIterator[None]:
     """Raises AssertionError if the block ends with a task or a timer of the driver's that it did not begin with."""
@@ -52,7 +57,7 @@ async def nothing_left_behind() -> AsyncIterator[None]:
     def here() -> set[object]:
         # No public API lists the timers of a loop.
         timers = [timer for timer in getattr(loop, "_scheduled", []) if not timer.cancelled()]
-        return {thing for thing in [*asyncio.all_tasks(), *timers] if "qqproto_transports/_asyncio_" in repr(thing)}
+        return {thing for thing in [*asyncio.all_tasks(), *timers] if _OURS.search(repr(thing))}
 
     before = here()
     try:

@@ -10,11 +10,13 @@ import pytest
 
 from qqproto import Credentials, Endpoints, FailureKind, HTTPRequest, HTTPResponse, Policy, Token
 from qqproto.testing import HTTPFault, reply
-from qqproto_transports.asyncio import BotAccount, Unavailable, open_gateway
+from qqproto_transports._common import Unavailable
 from qqproto_transports.local_gateway import LocalGateway
-from tests.transports.bots import account_at, bot_at
+from tests.transports.bots import BotAccount, account_at, bot_at, on_both_drivers, open_gateway
 from tests.transports.loops import eventually, nothing_left_behind, on_loop, open_files
 from tests.transports.servers import closed_port, serving, silence
+
+pytestmark = on_both_drivers
 
 CREDENTIALS = Credentials("11111111", "the-secret")
 

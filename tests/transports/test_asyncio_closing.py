@@ -12,12 +12,13 @@ import pytest
 
 from qqproto import Credentials, Disconnected, Endpoints, Phase, Policy, Ready, Stopped, StopReason
 from qqproto.testing import Refusal
-from qqproto_transports.asyncio import BotAccount, Gateway, open_gateway
 from qqproto_transports.local_gateway import LocalGateway
-from tests.transports.bots import INTENTS, bot_at, say, until
+from tests.transports.bots import INTENTS, BotAccount, Gateway, bot_at, on_both_drivers, open_gateway, say, until
 from tests.transports.certificates import server_context, trusting
 from tests.transports.loops import eventually, nothing_left_behind, on_loop
 from tests.transports.servers import closed_port, full_port, serving, silence
+
+pytestmark = on_both_drivers
 
 Story: TypeAlias = Callable[[], AbstractAsyncContextManager["tuple[Gateway, Callable[[], object]]"]]
 """Gives a gateway to enter, and what tells that it has come so far."""

@@ -35,12 +35,24 @@ from qqproto import (
     StopReason,
 )
 from qqproto.testing import Refusal, c2c_message
-from qqproto_transports._asyncio_stream import AsyncioStream
-from qqproto_transports.asyncio import BotAccount, Gateway, GatewayStopped, open_gateway
+from qqproto_transports._common import GatewayStopped
+from qqproto_transports._stream import StreamCore
 from qqproto_transports.local_gateway import LocalGateway
-from tests.transports.bots import INTENTS, account_at, bot_at, say, until
+from tests.transports.bots import (
+    INTENTS,
+    BotAccount,
+    Gateway,
+    account_at,
+    bot_at,
+    on_both_drivers,
+    open_gateway,
+    say,
+    until,
+)
 from tests.transports.loops import eventually, nothing_left_behind, on_loop, open_files
 from tests.transports.servers import serving, silence
+
+pytestmark = on_both_drivers
 
 
 def is_message(event: Event) -> bool:
@@ -661,7 +673,7 @@ async def failures(gateway: Gateway, count: int) -> None:
 @on_loop
 async def test_rotations_leave_no_stream_behind() -> None:
     def streams() -> int:
-        return sum(isinstance(thing, AsyncioStream) for thing in gc.get_objects())
+        return sum(isinstance(thing, StreamCore) for thing in gc.get_objects())
 
     async with LocalGateway() as local, bot_at(local, policy=Policy(stable_after=0.0, rotation_jitter=0.0)) as gateway:
         await until(gateway, lambda event: isinstance(event, Ready))

@@ -25,10 +25,11 @@ from qqproto import (
 )
 from qqproto.testing import Refusal
 from qqproto_transports._clock import clock
-from qqproto_transports.asyncio import BotAccount, Gateway, open_gateway, run
 from qqproto_transports.local_gateway import LocalGateway
-from tests.transports.bots import INTENTS, bot_at, say, until
+from tests.transports.bots import INTENTS, BotAccount, Gateway, bot_at, on_both_drivers, open_gateway, run, say, until
 from tests.transports.loops import on_loop
+
+pytestmark = on_both_drivers
 
 
 def ours(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:

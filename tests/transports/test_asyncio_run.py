@@ -19,10 +19,11 @@ from qqproto import (
 )
 from qqproto.testing import Refusal
 from qqproto_transports._clock import clock
-from qqproto_transports.asyncio import run
 from qqproto_transports.local_gateway import LocalGateway
-from tests.transports.bots import INTENTS, say
+from tests.transports.bots import INTENTS, on_both_drivers, run, say
 from tests.transports.loops import eventually, nothing_left_behind, on_loop
+
+pytestmark = on_both_drivers
 
 
 def shard_of(local: LocalGateway) -> Shard:

@@ -13,11 +13,12 @@ import pytest
 
 from qqproto import Dispatch, Event, Policy, Ready, Resumed, SessionRefused, Stopped, StopReason, StoreFailed
 from qqproto.protocol.opcodes import Opcode
-from qqproto_transports.asyncio import Gateway
 from qqproto_transports.local_gateway import LocalGateway
 from qqproto_transports.stores import MemoryStore, SavedSession
-from tests.transports.bots import bot_at, say, until
+from tests.transports.bots import Gateway, bot_at, on_both_drivers, say, until
 from tests.transports.loops import eventually, nothing_left_behind, on_loop
+
+pytestmark = on_both_drivers
 
 KEY = ("11111111", (0, 1))
 

@@ -21,10 +21,12 @@ from qqproto import (
 from qqproto.protocol.opcodes import Opcode
 from qqproto.testing import c2c_message, reply
 from qqproto.testing.behaviour import HTTPFault
-from qqproto_transports.asyncio import BotAccount, Gateway, GatewayStopped, open_gateway
+from qqproto_transports._common import GatewayStopped
 from qqproto_transports.local_gateway import LocalGateway
-from tests.transports.bots import INTENTS, account_at, bot_at, until
+from tests.transports.bots import INTENTS, BotAccount, Gateway, account_at, bot_at, on_both_drivers, open_gateway, until
 from tests.transports.loops import eventually, nothing_left_behind, on_loop
+
+pytestmark = on_both_drivers
 
 
 def recommending(count: int, concurrency: int | None = None) -> LocalGateway:

@@ -77,20 +77,20 @@ $(BIN)/python:
 
 $(VENV)/.run: pyproject.toml | $(BIN)/python
 	@echo "installing qqproto into $(VENV)"
-	@$(PIP) --editable '.[asyncio,cli,sync,trio]'
+	@$(PIP) --editable '.[asyncio,cli,sync,trio,webhook]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml $(VENV)/.run
 	@echo "installing the test tools into $(VENV)"
-	@$(PIP) --editable '.[asyncio,cli,dev,sync,trio]'
+	@$(PIP) --editable '.[asyncio,cli,dev,sync,trio,webhook]'
 	@touch $@
 
 $(VENV)/.mutate: $(VENV)/.dev
 	@echo "installing mutmut into $(VENV)"
-	@$(PIP) --editable '.[asyncio,cli,dev,mutate,sync,trio]'
+	@$(PIP) --editable '.[asyncio,cli,dev,mutate,sync,trio,webhook]'
 	@touch $@
 
 $(VENV)/.docs: pyproject.toml $(VENV)/.run
 	@echo "installing the documentation tools into $(VENV)"
-	@$(PIP) --editable '.[asyncio,cli,docs,sync,trio]'
+	@$(PIP) --editable '.[asyncio,cli,docs,sync,trio,webhook]'
 	@touch $@

@@ -44,5 +44,5 @@ def installed() -> list[str]:
 
 @nox.session(python=installed())
 def tests(session: nox.Session) -> None:
-    session.install("--editable", ".[asyncio,cli,dev,sync,trio]")
+    session.install("--editable", ".[asyncio,cli,dev,sync,trio,webhook]")
     session.run("pytest", *(session.posargs or ["--doctest-modules", "qqproto", "transports", "tests"]))

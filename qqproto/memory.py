@@ -15,7 +15,7 @@ def names_of(dispatch: Dispatch) -> tuple[str, ...]:
     The same ``d.id`` under GROUP_AT_MESSAGE_CREATE and under GROUP_MESSAGE_CREATE makes two names: the platform sends
     both where a group lets the bot read along, and a bot may have subscribed to either.
     """
-    names = () if dispatch.id is None else (dispatch.id,)
+    names = (dispatch.id,) if dispatch.id else ()
     if dispatch.type in EVENT_NAMING_TYPES and isinstance(dispatch.data, dict):
         id = dispatch.data.get("id")
         if type(id) is str and id:

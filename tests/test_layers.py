@@ -17,6 +17,7 @@ NO_DRIVERS = "the core never imports the drivers"
 LAYERS = "shard and account above connection above conversation above values above facts"
 WIRE = "the wire knows no machine"
 BARE = "the conversation needs the standard library alone"
+SIGNATURES = "cryptography is for the signatures of webhooks alone"
 REFERENCE = "the reference model of the simulation shares no code with the machines"
 APART = "nothing in the core imports qqproto.testing"
 
@@ -32,7 +33,9 @@ VIOLATIONS = [
     (LAYERS, "conversation", "from qqproto import recovery"),
     (LAYERS, "status", "from qqproto import conversation"),
     (LAYERS, "protocol/opcodes", "from qqproto import policy"),
+    (LAYERS, "webhook", "from qqproto import shard"),
     (WIRE, "wire/__init__", "from qqproto import conversation"),
+    (SIGNATURES, "webhook", "import cryptography"),
     (BARE, "conversation", "import wsproto"),
     (BARE, "policy", "import wsproto"),
     (REFERENCE, "testing/simulation/reference/table", "from qqproto.protocol import close_codes"),

@@ -27,11 +27,13 @@ The parts can be had alone. :class:`FakePlatform` is the server's side as a mach
 HTTP requests by ``handle_request``, sockets by ``connect``, ``receive_data`` or ``receive_message``. It is strict:
 ``violations`` says what a client did wrong, in sentences. What the platform does is data (:class:`Behaviour`,
 :class:`Refusal`, :class:`HTTPFault`, the fields of :class:`FakeBot`), what happens is a method of a
-:class:`FakeSession` or a :class:`FakeConversation`. :class:`Network` is the wire in between.
+:class:`FakeSession` or a :class:`FakeConversation`. :class:`Network` is the wire in between. :class:`FakeCallbacks`
+makes what the platform posts to webhooks.
 """
 
 from qqproto.testing.behaviour import Behaviour, HTTPFault, Refusal, reply
 from qqproto.testing.bots import FakeBot
+from qqproto.testing.callbacks import FakeCallbacks
 from qqproto.testing.clock import VirtualClock
 from qqproto.testing.conversation import FakeConversation
 from qqproto.testing.desk import Asked
@@ -50,6 +52,7 @@ __all__ = [
     "Behaviour",
     "Dial",
     "FakeBot",
+    "FakeCallbacks",
     "FakeConversation",
     "FakePlatform",
     "FakeSession",

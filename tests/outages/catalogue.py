@@ -45,6 +45,7 @@ ROWS = {
     34: "shards disturb each other",
     35: "bots disturb each other, and their host",
     36: "the same bot runs twice, and the two kick each other out",
+    38: "the webhook's check fails, or forgeries pass",
     39: "a mistake in the configuration looks like a network fault",
     40: "calls that are too fast get the bot locked out",
     41: "noise in the log hides the real faults",
@@ -52,8 +53,8 @@ ROWS = {
     43: "sends are lost while the session is away",
     45: "it cannot be made without an event loop",
 }
-"""Those that the machines decide about. Settlement, networks with their proxies and certificates, threads, file
-descriptors and webhooks have rows and tests of their own."""
+"""Those that the machines decide about. Settlement, networks with their proxies and certificates, threads and file
+descriptors have rows and tests of their own."""
 
 Story: TypeAlias = Callable[..., None]
 Plant: TypeAlias = Callable[[pytest.MonkeyPatch], None]

@@ -11,7 +11,7 @@ from anyio.lowlevel import checkpoint
 from qqproto_transports._clock import LONGEST_WAIT
 
 _TURNS = 3
-"""Turns of the loop that a task which waits for a socket needs at most to take what has arrived."""
+"""Turns of the loop within which a task that waits for a socket takes what has arrived; trio needs one of them."""
 
 
 class Alarm:

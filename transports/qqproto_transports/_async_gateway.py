@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any
 
 from qqproto.config import SettleMode
-from qqproto.events import Dispatch, Event
+from qqproto.events import Event
 from qqproto.policy import Policy
 from qqproto_transports._account import AsyncAccount
+from qqproto_transports._async_delivery import AsyncDelivery
 from qqproto_transports._gateway import Crew, GatewayCore, Runner
 from qqproto_transports._journal import Journal
 from qqproto_transports._keeper import Keeper
@@ -28,7 +28,7 @@ class AsyncCrew(Crew[Runner], ABC):
         """Say goodbye, wait for its end for so long, drop what is left then, and see that it is gone."""
 
 
-class AsyncGateway(GatewayCore[Runner], ABC):
+class AsyncGateway(GatewayCore[Runner], AsyncDelivery[Event], ABC):
     """What the gateways of the drivers with an event loop have in common.
 
     A driver's own class is its block, for as long as which :attr:`_inside` is set. ``this_task`` gives the task that
@@ -49,10 +49,7 @@ class AsyncGateway(GatewayCore[Runner], ABC):
         super().__init__(crew, account.runner.clock, policy, settle, journal=journal, keeper=keeper)
         self._awaited = crew
         self._authorize = account.authorization
-        self._entered = False
         self._inside = False
-        self._waited_for = False
-        """Whether somebody waits for the next event."""
         self._this_task = this_task
 
     # -- its life -------------------------------------------------------------------------------------------------
@@ -111,64 +108,23 @@ class AsyncGateway(GatewayCore[Runner], ABC):
         """The account's :meth:`BotAccount.authorization`."""
         return await self._authorize()
 
-    # -- its events -----------------------------------------------------------------------------------------------
-
-    def __aiter__(self) -> AsyncIterator[Event]:
-        return self
-
-    async def __anext__(self) -> Event:
-        self._reader = self._this_task()
-        self._settle_in_hand()
-        while (event := self._take()) is None:
-            if self._crew.ended:
-                self._raise_ending()
-                raise StopAsyncIteration
-            await self._wait_for_events()
-        return event
-
-    @asynccontextmanager
-    async def handling(
-        self, dispatch: Dispatch, *, on_error: Literal["settle", "keep"] = "settle"
-    ) -> AsyncIterator[Dispatch]:
-        """Settle ``dispatch`` at the end of the block.
-
-        Also when it ends with an exception, which would end with one next time as well; ``on_error="keep"`` leaves it
-        unsettled then. Cancellation always does.
-        """
-        with self._handling(self._this_task(), dispatch, on_error):
-            yield dispatch
-
     # -- what the driver does -------------------------------------------------------------------------------------
 
     @abstractmethod
     def _close_soon(self, keep_session: bool) -> None:
         """Let the crew say goodbye where the machines are driven. From any thread."""
 
-    @abstractmethod
-    async def _wait(self) -> None:
-        """Wait until :meth:`_wake` was called."""
-
-    @abstractmethod
-    def _wake(self) -> None:
-        """Somebody may wait for it."""
-
     # -- steps ----------------------------------------------------------------------------------------------------
 
     def _arrived(self) -> None:
-        if self._waited_for and (self._buffer or self._crew.ended):
-            self._wake()
+        if self._buffer or self._crew.ended:
+            self._wake_waiter()
         self._crew.changed()
 
-    async def _wait_for_events(self) -> None:
-        if not self._entered:
-            raise RuntimeError("enter the gateway first: async with open_gateway(...) as gateway")
-        if self._waited_for:
-            raise RuntimeError("somebody else waits for the next event of this gateway")
-        self._waited_for = True
-        try:
-            await self._wait()
-        finally:
-            self._waited_for = False
+    def _is_over(self) -> bool:
+        if self._crew.ended:
+            self._raise_ending()
+        return self._crew.ended
 
     async def _save(self, timeout: float) -> None:
         """What is new in the sessions is in the store, or the time is up."""

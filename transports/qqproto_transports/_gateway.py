@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, TypeVar
 
 from qqproto.config import SettleMode, ShardConfig
 from qqproto.events import Dispatch, Event, Stopped
@@ -17,6 +15,7 @@ from qqproto.session import Session
 from qqproto.shard import Shard
 from qqproto.status import Status
 from qqproto_transports._common import GatewayStopped, Shards
+from qqproto_transports._delivery import Delivery
 from qqproto_transports._journal import Journal
 from qqproto_transports._keeper import Keeper
 from qqproto_transports._shard_runner import ShardRunner
@@ -104,17 +103,11 @@ class Crew(Generic[Runner]):
             runner.resume_reading()
 
 
-class Hand:
-    """What somebody who iterates was given last, until he asks for the next."""
-
-    dispatch: Dispatch | None = None
-
-
-class GatewayCore(Generic[Runner]):
+class GatewayCore(Delivery[Event], Generic[Runner]):
     """What a gateway of any driver knows and does without waiting.
 
-    A driver's own class calls :meth:`_add_shards`, and :meth:`_begin` when it is entered, overrides :meth:`_arrived`,
-    and puts a task, or a thread, into :attr:`_reader` when the next event is asked for.
+    A driver's own class calls :meth:`_add_shards`, and :meth:`_begin` when it is entered, and overrides
+    :meth:`_arrived`.
     """
 
     def __init__(
@@ -127,24 +120,14 @@ class GatewayCore(Generic[Runner]):
         journal: Journal,
         keeper: Keeper | None,
     ) -> None:
+        super().__init__(settle, policy.max_buffered)
         self._crew = crew
         self._clock = clock
-        self._max_buffered = policy.max_buffered
-        self._settle_on = settle
         self._journal = journal
         self._keeper = keeper
         self._configs: list[ShardConfig] = []
         self._make_shard: Callable[..., Shard]
         self._shards: dict[int, Shard] = {}
-        self._buffer: deque[Event] = deque()
-        self._hand = Hand()
-        self._reader: object = None
-        """Who asked for an event last."""
-        self._handled: dict[object, list[Dispatch]] = {}
-        """What each task, or thread, handles in a block of its own."""
-        self._paused = False
-        self._draining = False
-        self._closing = False
         self._bug_told = False
         if keeper is not None:
             keeper.serve(self._shards, self._tell_aside, crew.changed)
@@ -266,19 +249,6 @@ class GatewayCore(Generic[Runner]):
         """Whether what the application was given is settled, but for what ``caller``, a task or thread, has in hand."""
         return self._is_settled_but_for(self._held_by(caller))
 
-    def _held_by(self, caller: object) -> list[Dispatch]:
-        """What ``caller`` has in hand, and as long as it waits nobody will settle.
-
-        If it is also who asks for the events, it will not ask for those in the buffer meanwhile.
-        """
-        mine = list(self._handled.get(caller, ()))
-        if caller is self._reader:
-            mine += [event for event in self._buffer if type(event) is Dispatch]
-            in_hand = self._hand.dispatch
-            if in_hand is not None and all(in_hand is not other for other in mine):
-                mine.append(in_hand)
-        return mine
-
     def _is_settled_but_for(self, mine: list[Dispatch]) -> bool:
         """For where the machines are driven."""
         held = sum(self._shards[event.shard].is_unsettled(event) for event in mine)
@@ -321,8 +291,7 @@ class GatewayCore(Generic[Runner]):
             self._arrived()
 
     def _relieved(self) -> None:
-        """There is room in the buffer again."""
-        self._paused = False
+        super()._relieved()
         self._crew.resume_reading()
 
     def _arrived(self) -> None:
@@ -331,48 +300,8 @@ class GatewayCore(Generic[Runner]):
 
     # -- steps: what is handed out --------------------------------------------------------------------------------
 
-    def _settle_in_hand(self) -> None:
-        """The next event is asked for."""
-        dispatch, self._hand.dispatch = self._hand.dispatch, None
-        if dispatch is not None and self._settle_on == "iteration":
-            self._settle_here(dispatch)
-
     def _settle_here(self, dispatch: Dispatch) -> None:
         """What the iteration settles. The sessions are looked at, so it is for where the machines are driven."""
         self.settle(dispatch)
         if self._keeper is not None:
             self._keeper.look()
-
-    @contextmanager
-    def _handling(self, who: object, dispatch: Dispatch, on_error: Literal["settle", "keep"]) -> Iterator[None]:
-        """The block in which ``who``, a task or thread, handles ``dispatch``."""
-        mine = self._handled.setdefault(who, [])
-        mine.append(dispatch)
-        try:
-            yield
-        except Exception:
-            if on_error == "settle":
-                self.settle(dispatch)
-            raise
-        else:
-            self.settle(dispatch)
-        finally:
-            mine[:] = [other for other in mine if other is not dispatch]
-            if not mine:
-                del self._handled[who]
-
-    def _take(self) -> Event | None:
-        """The next event to hand out, None if there is none now; after ``close`` only the last one is."""
-        buffer = self._buffer
-        while buffer:
-            event = buffer.popleft()
-            if self._paused and not self._draining and len(buffer) <= self._max_buffered // 2:
-                self._relieved()
-            if self._closing and type(event) is not Stopped:
-                continue
-            if type(event) is Dispatch:
-                self._hand.dispatch = event
-                if self._settle_on == "delivery":
-                    self._settle_here(event)
-            return event
-        return None

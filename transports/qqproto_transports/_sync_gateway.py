@@ -15,7 +15,8 @@ from qqproto.session import Session
 from qqproto.shard import Shard
 from qqproto.status import Status
 from qqproto_transports._common import Logger
-from qqproto_transports._gateway import GatewayCore, Hand
+from qqproto_transports._delivery import Hand
+from qqproto_transports._gateway import GatewayCore
 from qqproto_transports._journal import Journal
 from qqproto_transports._sync_account import BotAccount
 from qqproto_transports._sync_crew import SyncCrew, SyncKeeper

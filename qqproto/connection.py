@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
 
 from qqproto.actions import Abort, CloseConnection, SendData
 from qqproto.config import ShardConfig
 from qqproto.conversation import Conversation, Ending
 from qqproto.credentials import Token
+from qqproto.decoding import Loads, decoder_of
 from qqproto.errors import LocalProtocolError
 from qqproto.events import Dispatch
 from qqproto.failures import Failure, FailureKind
@@ -20,7 +20,7 @@ from qqproto.policy import Policy
 from qqproto.protocol.close_codes import Phase, Verdict
 from qqproto.protocol.rest import retry_after, usable_gateway_url
 from qqproto.session import Session
-from qqproto.wire.websocket import Broken, CloseReceived, Message, Pinged, Rejected, WebSocket
+from qqproto.wire.websocket import CloseReceived, Last, Pinged, Rejected, WebSocket
 
 
 class QQGatewayConnection:
@@ -41,7 +41,7 @@ class QQGatewayConnection:
         random: Callable[[], float],
         session: Session | LiveSession | None = None,
         policy: Policy = Policy(),
-        loads: Callable[[str | bytes], Any] = json.loads,
+        loads: Loads = json.loads,
         outbox: Outbox | None = None,
         id: int | None = None,
         recall: Recall | None = None,
@@ -52,7 +52,9 @@ class QQGatewayConnection:
         self._emit = self._outbox.queue.append
         self._id = id if id is not None else self._outbox.new_id()
         self._policy = policy
-        self._websocket = WebSocket(url, config.headers, policy)
+        decoder = decoder_of(loads)
+        self._decode = decoder.decode
+        self._websocket = WebSocket(url, config.headers, policy, raw=decoder.raw)
         self._opened = False
         self.conversation = Conversation(
             config,
@@ -116,9 +118,9 @@ class QQGatewayConnection:
             return
         conversation.bytes_received(now)
         for item in self._websocket.receive(data):
-            if isinstance(item, Message):
-                conversation.receive_message(item.data, now)
-                if conversation.ended:
+            if isinstance(item, (str, bytes)):
+                self._on_message(item, now)
+                if conversation.ending is not None:
                     return
             elif isinstance(item, Pinged):
                 self._emit(SendData(self._id, item.reply))
@@ -165,7 +167,22 @@ class QQGatewayConnection:
 
     # -- steps ----------------------------------------------------------------------------------------------------
 
-    def _on_last(self, item: CloseReceived | Rejected | Broken, now: float) -> None:
+    def _on_message(self, message: str | bytes, now: float) -> None:
+        try:
+            envelope = self._decode(message)
+        except UnicodeDecodeError:
+            assert isinstance(message, bytes)
+            broken = self._websocket.not_text(message)
+            if broken is not None:
+                self._on_last(broken, now)
+            else:
+                self.conversation.not_json(message)
+        except (ValueError, RecursionError):
+            self.conversation.not_json(message)
+        else:
+            self.conversation.receive_value(envelope, message, now)
+
+    def _on_last(self, item: Last, now: float) -> None:
         if isinstance(item, Rejected):
             self._emit(Abort(self._id, self._policy.leave_code))
             self.conversation.connection_lost(_refused(item), now)

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from qqproto.actions import Abort, Cancel, CloseConnection, ReserveIdentify, SendText
 from qqproto.config import ShardConfig
 from qqproto.credentials import Token, authorization
+from qqproto.decoding import Loads, decoder_of
 from qqproto.errors import LocalProtocolError
 from qqproto.events import Dispatch, LoopLag, Malformed, Ready, Resumed, SettlementLagging
 from qqproto.failures import Failure, FailureKind
@@ -105,7 +106,7 @@ class Conversation:
         random: Callable[[], float],
         session: Session | LiveSession | None = None,
         policy: Policy = Policy(),
-        loads: Callable[[str | bytes], Any] = json.loads,
+        loads: Loads = json.loads,
         outbox: Outbox | None = None,
         link: Link | None = None,
         recall: Recall | None = None,
@@ -114,7 +115,7 @@ class Conversation:
         self._token = token
         self._random = random
         self._policy = policy
-        self._loads = loads
+        self.decoder = decoder_of(loads)
         self._shard = config.shard[0]
         self._outbox = outbox or Outbox(self.settle if config.settle == "delivery" else None)
         self._emit = self._outbox.queue.append
@@ -177,13 +178,20 @@ class Conversation:
         """A message came, as text or as UTF-8 in a binary frame. Then drain :meth:`next_output`."""
         if self.ending is not None:
             return
-        self._notice_lag(now)
-        self.heartbeat.received_at = now
+        self.bytes_received(now)
         try:
-            envelope = self._loads(message)
+            envelope = self.decoder.decode(message)
         except (ValueError, RecursionError):
-            self._malformed("a message that is not JSON", message)
-            return
+            self.not_json(message)
+        else:
+            self.receive_value(envelope, message, now)
+
+    def not_json(self, message: str | bytes) -> None:
+        """The part of :meth:`receive_message` for a message that its decoder refused."""
+        self._malformed("a message that is not JSON", message)
+
+    def receive_value(self, envelope: Any, message: str | bytes, now: float) -> None:
+        """The part of :meth:`receive_message` for a message that was decoded; nothing after the end."""
         if type(envelope) is not dict or type(envelope.get("op")) is not int:
             self._malformed("a message without an opcode", message)
             return

@@ -5,13 +5,13 @@ from __future__ import annotations
 import enum
 import json
 from collections.abc import Callable
-from typing import Any
 
 from qqproto.actions import Abort, Cancel, FetchGateway, FetchToken, OpenConnection
 from qqproto.config import Framing, ShardConfig
 from qqproto.connection import QQGatewayConnection
 from qqproto.conversation import Conversation, Ending, TextLink
 from qqproto.credentials import Token
+from qqproto.decoding import Loads
 from qqproto.errors import LocalProtocolError
 from qqproto.events import (
     ConfigurationError,
@@ -71,7 +71,7 @@ class Shard:
         session_age: float = 0.0,
         policy: Policy = Policy(),
         framing: Framing = Framing.BYTES,
-        loads: Callable[[str | bytes], Any] = json.loads,
+        loads: Loads = json.loads,
     ) -> None:
         self._config = config
         self._random = random

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
-from typing import Any
 
 from qqproto.account import Account
 from qqproto.actions import Abort, CloseConnection, SendData, SendText
 from qqproto.config import Framing, SettleMode, ShardConfig
 from qqproto.credentials import Credentials, Endpoints
+from qqproto.decoding import Loads
 from qqproto.events import Event
 from qqproto.failures import Failure
 from qqproto.policy import Policy
@@ -67,7 +67,7 @@ class World:
         session: Session | None = None,
         session_age: float = 0.0,
         random: Callable[[], float] | None = None,
-        loads: Callable[[str | bytes], Any] = json.loads,
+        loads: Loads = json.loads,
         on_event: Callable[[Event], None] | None = None,
     ) -> MemoryDriver:
         """Start a bot: an Account and its Shards, ``shards`` many or just these of ``(index, count)``.

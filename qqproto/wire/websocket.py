@@ -1,10 +1,11 @@
-"""The client's end of one WebSocket: wsproto, with the limits that it does not have."""
+"""The client's end of one WebSocket: wsproto behind a fast lane, with the limits that it does not have."""
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 from wsproto import ConnectionType, WSConnection
@@ -22,13 +23,7 @@ from wsproto.events import (
 from wsproto.utilities import RemoteProtocolError
 
 from qqproto.policy import Policy
-
-
-@dataclass(slots=True)
-class Message:
-    """A whole message, text or binary."""
-
-    data: str | bytes
+from qqproto.wire.lane import Lane
 
 
 @dataclass(slots=True)
@@ -64,33 +59,35 @@ class Broken:
     reply: bytes
 
 
-Received: TypeAlias = Message | Pinged | CloseReceived | Rejected | Broken
+Last: TypeAlias = CloseReceived | Rejected | Broken
+Received: TypeAlias = str | bytes | Pinged | Last
+"""A message is what it is: text, or the bytes of a binary one."""
 
-_PROTOCOL_ERROR, _NO_STATUS, _POLICY, _TOO_BIG = 1002, 1005, 1008, 1009
+_PROTOCOL_ERROR, _NO_STATUS = 1002, 1005
 
 
-class WebSocket:
-    """One client WebSocket over any stream.
+class WebSocket(Lane[Received]):
+    """One client WebSocket over any stream: a fast lane with wsproto as its engine.
 
-    No extension and no subprotocol is offered, as no SDK of the platform does. wsproto does the protocol; what it
-    leaves open is closed here: it accepts a message of any length and any number of empty fragments, collects frames
-    without bound until its events are read, and goes on after a parse error, which it tells like a close frame.
+    No extension and no subprotocol is offered, as no SDK of the platform does. Ordinary text messages take the lane,
+    which also keeps the limits; wsproto does everything else, a whole frame at a time. It tells its parse errors like
+    close frames and goes on after them: here they are the end.
+
+    ``raw``: text messages that take the lane are handed out as bytes, for a reader that finds out by itself whether
+    they are UTF-8, and says :meth:`not_text` when they are not.
     """
 
-    def __init__(self, url: str, headers: Mapping[str, str], policy: Policy) -> None:
+    def __init__(self, url: str, headers: Mapping[str, str], policy: Policy, *, raw: bool = False) -> None:
+        super().__init__(policy, raw=raw)
         parts = urlsplit(url)
         self._request = Request(
             host=parts.netloc.rpartition("@")[2],
             target=(parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
             extra_headers=[(name.encode("ascii"), value.encode("ascii")) for name, value in headers.items()],
         )
-        self._policy = policy
         self._wire = WSConnection(ConnectionType.CLIENT)
-        self._over = False
-        self._text: list[str] = []
-        self._binary: list[bytes] = []
-        self._size = 0
-        self._fragments = 0
+        self._idle = False
+        self._parts: list[str | bytes] = []
 
     @property
     def open(self) -> bool:
@@ -115,73 +112,87 @@ class WebSocket:
         What is too much of ``reason`` for a close frame is cut off.
         """
         data = self._wire.send(CloseConnection(code=code, reason=reason)) if self.open else b""
-        self._over = True
+        self._end()
         return data
 
-    def receive(self, data: bytes) -> Iterator[Received]:
-        """What these bytes brought, one thing after another; stop reading whenever enough was heard."""
-        if self._over:
-            return
+    def not_text(self, message: bytes) -> Broken | None:
+        """``message``, the last that was received, is no UTF-8: the end if it was sent as text, else None."""
+        if message is not self._given:
+            return None
+        [broken] = self._other(_text_frame(message))
+        assert isinstance(broken, Broken), broken
+        return broken
+
+    # -- steps ----------------------------------------------------------------------------------------------------
+
+    def _frames(self, data: bytes) -> Iterator[Received]:
+        if self._wire.state is ConnectionState.CONNECTING:
+            return self._upgrade(data)
+        return super()._frames(data)
+
+    def _upgrade(self, data: bytes) -> Iterator[Received]:
+        """The answer to the upgrade request, line by line: what follows the last one is frames."""
+        at = 0
+        while not self._over and at < len(data) and self._wire.state is ConnectionState.CONNECTING:
+            line = data[at : data.find(b"\n", at) + 1 or len(data)]
+            at += len(line)
+            yield from self._other(line)
+        yield from super()._frames(data[at:])
+
+    def _other(self, data: bytes | bytearray) -> Iterator[Received]:
         try:
-            self._wire.receive_data(data)
+            self._wire.receive_data(bytes(data))
         except (RemoteProtocolError, ValueError) as error:
             # A header that is not ASCII leaves wsproto as a UnicodeDecodeError.
             what = str(error) if isinstance(error, RemoteProtocolError) else "a header that cannot be read"
-            yield self._break(f"the WebSocket upgrade failed: {what}", _PROTOCOL_ERROR)
+            yield self._excess(f"the WebSocket upgrade failed: {what}", _PROTOCOL_ERROR)
             return
-        control = 0
         for event in self._wire.events():
             if isinstance(event, (TextMessage, BytesMessage)):
-                item = self._collect(event)
-            elif isinstance(event, (Ping, Pong)):
-                control += 1
-                item = self._control(event, control)
+                message = self._collect(event)
+                if message is not None:
+                    yield message
+            elif isinstance(event, Ping):
+                yield Pinged(self._wire.send(event.response()))
             elif isinstance(event, CloseConnection):
-                item = self._closed(event)
+                yield self._closed(event)
             elif isinstance(event, RejectConnection):
-                self._over = True
-                item = Rejected(event.status_code, list(event.headers))
+                self._end()
+                yield Rejected(event.status_code, list(event.headers))
             else:
-                assert isinstance(event, AcceptConnection), event
-                item = None
-            if item is not None:
-                yield item
+                assert isinstance(event, (AcceptConnection, Pong)), event
             if self._over:
                 return
 
-    def _collect(self, event: TextMessage | BytesMessage) -> Received | None:
-        data = event.data
-        if isinstance(data, str):
-            self._text.append(data)
-            self._size += len(data) if data.isascii() else len(data.encode())
-        else:
-            self._binary.append(bytes(data))
-            self._size += len(data)
-        self._fragments += bool(event.frame_finished)
-        if self._size > self._policy.max_message:
-            return self._break(f"a message of more than {self._policy.max_message} bytes", _TOO_BIG)
-        if self._fragments > self._policy.max_fragments:
-            return self._break(f"a message in more than {self._policy.max_fragments} fragments", _POLICY)
+    def _collect(self, event: TextMessage | BytesMessage) -> str | bytes | None:
+        """One frame of a message; the lane has seen to its limits."""
+        parts: list[Any] = self._parts
+        parts.append(event.data)
         if not event.message_finished:
             return None
-        message = Message("".join(self._text) if isinstance(data, str) else b"".join(self._binary))
-        self._text, self._binary, self._size, self._fragments = [], [], 0, 0
-        return message
+        self._parts = []
+        return "".join(parts) if isinstance(event, TextMessage) else b"".join(parts)
 
-    def _control(self, event: Ping | Pong, count: int) -> Received | None:
-        if count > self._policy.max_control_frames:
-            return self._break(f"more than {self._policy.max_control_frames} control frames in one read", _POLICY)
-        return Pinged(self._wire.send(event.response())) if isinstance(event, Ping) else None
-
-    def _closed(self, event: CloseConnection) -> Received:
+    def _closed(self, event: CloseConnection) -> Last:
         if self._wire.state is ConnectionState.OPEN:
             # Not the peer's close frame: wsproto reports its own parse error as one, and stays open.
-            return self._break(f"not WebSocket: {event.reason}", event.code)
-        self._over = True
+            return self._excess(f"not WebSocket: {event.reason}", event.code)
+        self._end()
         code = None if event.code == _NO_STATUS else int(event.code)
         return CloseReceived(code, event.reason or "", self._wire.send(event.response()))
 
-    def _break(self, what: str, code: int) -> Broken:
-        reply = self.close(code, "")
-        self._text, self._binary = [], []
-        return Broken(what, int(code), reply)
+    def _excess(self, what: str, code: int) -> Broken:
+        return Broken(what, int(code), self.close(code, ""))
+
+    def _end(self) -> None:
+        super()._end()
+        self._parts = []
+
+
+def _text_frame(payload: bytes) -> bytes:
+    size = len(payload)
+    if size < 126:
+        return struct.pack("!BB", 0x81, size) + payload
+    if size < 1 << 16:
+        return struct.pack("!BBH", 0x81, 126, size) + payload
+    return struct.pack("!BBQ", 0x81, 127, size) + payload

@@ -455,7 +455,7 @@ def test_a_heartbeat_asked_for_before_hello_is_not_sent() -> None:
     assert talk.outputs == []
 
 
-@pytest.mark.parametrize("interval", [None, "41250", True, 0, -5, 249, float("nan"), [], {}])
+@pytest.mark.parametrize("interval", [None, "41250", True, 0, -5, 249, [], {}])
 def test_an_absurd_interval_is_the_shortest_allowed_and_told(interval: Any) -> None:
     talk = Talk()
     talk.say(hello(interval))
@@ -466,10 +466,17 @@ def test_an_absurd_interval_is_the_shortest_allowed_and_told(interval: Any) -> N
     assert 8 <= len(talk.sent()) <= 12
 
 
-@pytest.mark.parametrize("interval", [121_000, 1e308, 10**400, float("inf")])
-def test_an_interval_beyond_two_minutes_is_two_minutes(interval: float) -> None:
+def test_a_hello_with_an_interval_that_is_no_json_is_none() -> None:
+    talk = Talk()
+    talk.say('{"op":10,"d":{"heartbeat_interval":NaN}}')
+    assert talk.only(Malformed).what == "a message that is not JSON"
+    assert talk.machine.phase is Phase.HELLO
+
+
+@pytest.mark.parametrize("interval", ["121000", "1e308", str(10**400), "1e400"])
+def test_an_interval_beyond_two_minutes_is_two_minutes(interval: str) -> None:
     talk = Talk(random=lambda: 0.0)
-    talk.say(json.dumps({"op": 10, "d": {"heartbeat_interval": interval}}))
+    talk.say('{"op":10,"d":{"heartbeat_interval":' + interval + '}}')
     talk.allow_identify()
     talk.say(ready())
     talk.run(0.0)

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import inspect
+import types
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from wsproto.utilities import LocalProtocolError
+
+import qqproto.wire.lane
+from qqproto.wire.lane import Lane
+from qqproto.wire.websocket import WebSocket
+from tests.core.wire.alone import (
+    LONG,
+    STREAMS,
+    as_utf_8,
+    boundaries,
+    chunked,
+    heard_alone,
+    heard_by,
+    heard_raw,
+    opened,
+    whole_frames,
+)
+
+STREAMS_A_RUN = 2000
+CHUNKINGS = 10
+"""Of each stream; 20,000 cases all in all."""
+
+CUTS = st.lists(
+    st.lists(st.integers(0, 1 << 16), min_size=1, max_size=6), min_size=CHUNKINGS - 5, max_size=CHUNKINGS - 5
+)
+
+
+def chunkings(data: bytes, cuts: list[list[int]]) -> Iterator[list[bytes]]:
+    """The stream frame by frame, as most come; in one piece; byte by byte; with its ends apart; in ways drawn."""
+    yield chunked(data, boundaries(data))
+    yield chunked(data, boundaries(data))
+    yield [data]
+    yield chunked(data, range(len(data)))
+    yield chunked(data, [1, 3, -1])
+    for places in cuts:
+        yield chunked(data, places)
+
+
+def agree(make: type[WebSocket], data: bytes, cuts: list[list[int]]) -> None:
+    """However the stream is cut, what is heard is what wsproto alone hears."""
+    heard = heard_alone(whole_frames(data))
+    utf_8 = as_utf_8(heard)
+    for number, chunks in enumerate(chunkings(data, cuts)):
+        # Either reader with every other chunking: a lane has two, and the second is no slower to test than the first.
+        if number % 2:
+            assert heard_raw(opened(make, raw=True), chunks) == utf_8
+        else:
+            assert heard_by(opened(make), chunks) == heard
+
+
+@given(STREAMS, CUTS)
+@settings(max_examples=STREAMS_A_RUN)
+def test_the_lane_with_wsproto_hears_what_wsproto_alone_hears(data: bytes, cuts: list[list[int]]) -> None:
+    agree(WebSocket, data, cuts)
+
+
+@given(st.sampled_from(LONG), STREAMS, CUTS)
+@settings(max_examples=20)
+def test_frames_with_eight_bytes_of_length_too(long: bytes, data: bytes, cuts: list[list[int]]) -> None:
+    heard = heard_alone(whole_frames(long + data))
+    for places in cuts:
+        assert heard_by(opened(), chunked(long + data, places)) == heard
+
+
+# -- is the judge any good? ----------------------------------------------------------------------------------------
+
+FAULTS = {
+    "a mask is overlooked": ("second < _MASK and", ""),
+    "... in the usual case": ("length, start = data[1], 2", "length, start = data[1] & 127, 2"),
+    "a length may be longer than it has to be": ("least <= length", "length"),
+    "... by a byte": ("(at + 4, 126)", "(at + 4, 125)"),
+    "... in the usual case ": ("(length > 125) == (start == 4)", "length < 1 << 16"),
+    "a reserved bit is overlooked": ("first == _TEXT", "first & 0x8F == _TEXT"),
+    "a first fragment counts as a message": ("first == _TEXT", "first & 0x7F == 1"),
+    "binary counts as text": ("first == _TEXT", "first in (0x81, 0x82)"),
+    "an open message is overlooked": ("<= limit and not self._fragments", "<= limit"),
+    "... in the usual case  ": ("not self._head and not self._fragments", "not self._head"),
+    "a header in two pieces is lost": ("self._head = data[at:]", "self._head = b''"),
+    "the rest of a read is lost": ("            at = stop\n", "            at = end\n"),
+    "a payload begins a byte late": ("payload = data[start:stop]", "payload = data[start + 1 : stop]"),
+    "a payload takes what is not its own": ("= self._fill(self._body, data)", "= 1 + self._fill(self._body, data)"),
+    "a payload in pieces is jumbled": ("self._filled = filled + taken", "self._filled = taken"),
+    "a payload is whole a byte late": ("self._filled + size <", "self._filled + size <="),
+    "bad UTF-8 is replaced": ("payload.decode()", "payload.decode(errors='replace')"),
+    "half a surrogate pair passes": ("payload.decode()", "payload.decode(errors='surrogatepass')"),
+    "half a character at the end passes": ("body.decode()", "body.decode(errors='ignore')"),
+    "what follows the end is heard": ("while not self._over and end", "while end"),
+    "a frame goes without its header": ("yield from self._other(header)\n        if self._size", "if self._size"),
+    "raw bytes are not remembered": ("self._given = payload", "payload = payload"),
+}  # fmt: skip
+"""A line of the lane, and what is wrong in its place."""
+
+
+def with_fault(right: str, wrong: str) -> type[WebSocket]:
+    """A WebSocket whose lane has this fault."""
+    source = inspect.getsource(qqproto.wire.lane)
+    assert right in source, "the lane has no such line any more"
+    lane = types.ModuleType("faulty_lane")
+    exec(compile(source.replace(right, wrong), "faulty_lane", "exec"), lane.__dict__)
+    methods = {name: method for name, method in vars(lane.Lane).items() if inspect.isfunction(method)}
+    faulty = type("FaultyLane", (Lane,), {name: methods[name] for name in methods.keys() - {"_other", "_excess"}})
+    return type("FaultyWebSocket", (WebSocket, faulty), {})
+
+
+def search(make: type[WebSocket]) -> None:
+    """The property above for any lane; the same streams every time, and nothing is made smaller."""
+
+    @given(STREAMS, CUTS)
+    @settings(max_examples=2000, derandomize=True, database=None, phases=[Phase.generate])
+    def property(data: bytes, cuts: list[list[int]]) -> None:
+        agree(make, data, cuts)
+
+    property()
+
+
+@pytest.mark.parametrize(("right", "wrong"), FAULTS.values(), ids=FAULTS)
+def test_faults_in_the_lane_are_found(right: str, wrong: str) -> None:
+    with pytest.raises((AssertionError, IndexError, ValueError, LocalProtocolError)):
+        search(with_fault(right, wrong))

@@ -57,7 +57,6 @@ def platform() -> Iterator[Stage]:
     with Stage(TrioDriver()) as stage:
         stage.do(lambda: setattr(stage.platform.bot, "max_concurrency", 1000))
         yield stage
-        stage.until(lambda: not stage.platform.conversations)
 
 
 def bot_at(stage: Stage, *, account: BotAccount | None = None, policy: Policy = QUICK, **options: Any) -> Gateway:

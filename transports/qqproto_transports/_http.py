@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncIterable, Awaitable, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 from qqproto.failures import Failure, FailureKind
@@ -96,12 +96,33 @@ class _OurOwn:
         limit = self._policy.max_http_body
         # Whoever asks has a deadline of its own for the whole exchange, and cancels it.
         async with httpcore.AsyncConnectionPool(context, network_backend=RouteBackend(route)) as pool:
-            headers = list({"User-Agent": USER_AGENT, **headers_of(request)}.items())
-            async with pool.stream(request.method, request.url, headers=headers, content=request.body or None) as reply:
+            headers = {"User-Agent": USER_AGENT, **headers_of(request)}
+            content = None
+            if request.body:
+                headers["Content-Length"] = str(len(request.body))
+                content = _Content(request.body)
+            async with pool.stream(
+                request.method, request.url, headers=list(headers.items()), content=content
+            ) as reply:
                 body = await _read(reply.aiter_stream(), reply.aclose, limit)
         return response_of(
             reply.status, {name.decode(): value.decode("latin-1") for name, value in reply.headers}, body, limit
         )
+
+
+class _Content:
+    """A request's body. httpcore would make a generator of it, and trio complains of one that is left half used."""
+
+    def __init__(self, body: bytes) -> None:
+        self._rest = [body]
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._rest:
+            raise StopAsyncIteration
+        return self._rest.pop()
 
 
 def headers_of(request: HTTPRequest) -> dict[str, str]:

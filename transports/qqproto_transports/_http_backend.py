@@ -81,6 +81,8 @@ class RouteStream(httpcore.AsyncNetworkStream):
         return said
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        if not buffer:
+            return  # Nothing to wait for; a cancellation here would leave a generator of httpcore's half used.
         self._route.send_data(buffer)
         await self._stream.write(self._route.data_to_send(), timeout)
 

@@ -476,7 +476,7 @@ def test_a_hello_with_an_interval_that_is_no_json_is_none() -> None:
 @pytest.mark.parametrize("interval", ["121000", "1e308", str(10**400), "1e400"])
 def test_an_interval_beyond_two_minutes_is_two_minutes(interval: str) -> None:
     talk = Talk(random=lambda: 0.0)
-    talk.say('{"op":10,"d":{"heartbeat_interval":' + interval + '}}')
+    talk.say('{"op":10,"d":{"heartbeat_interval":' + interval + "}}")
     talk.allow_identify()
     talk.say(ready())
     talk.run(0.0)

@@ -11,7 +11,7 @@ CANDIDATES = $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 
 # Tests that need no socket: the coverage of qqproto/ is measured on these alone.
 SANS_IO := $(wildcard tests/core tests/fuzz tests/outages tests/testing)
 
-.PHONY: help demo test test-all lint types proxies bench fuzz mutate simulate docs clean
+.PHONY: help demo test test-all lint types proxies bench fuzz mutate simulate crash docs clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -56,6 +56,9 @@ mutate: $(VENV)/.mutate ## break the machines in every small way, see the tests 
 
 simulate: $(VENV)/.run ## simulated connection-hours in which everything goes wrong (HOURS=10000, SEED=n); SEED=n alone replays it
 	@$(BIN)/python -m qqproto_transports.simulate $(HOURS:%=--hours %) $(SEED:%=--seed %)
+
+crash: $(VENV)/.run ## bots killed with SIGKILL under load and started again; 0 events may be lost (RUNS=1000, SEED=n)
+	@$(BIN)/python -m tests.crash $(RUNS:%=--runs %) $(SEED:%=--seed %)
 
 docs: $(VENV)/.docs ## the documentation, warnings as errors, into docs/_build
 	$(BIN)/sphinx-build -W --keep-going -n -q docs docs/_build

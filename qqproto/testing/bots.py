@@ -7,7 +7,7 @@ from typing import Any
 
 _IDENTIFY_WINDOW = 5.0
 _DAY = 86_400.0
-_CALLS_BURST, _CALLS_REFILL = 10.0, 30.0
+_CALLS_BURST = 10.0
 
 
 class FakeBot:
@@ -15,8 +15,9 @@ class FakeBot:
 
     ``secret`` is what the token endpoint wants. ``total`` sessions may be started a day, ``max_concurrency`` of them in
     any five seconds (websocket.html). ``intents`` are the bits that it may ask for, None for all. ``shards`` is what
-    ``/gateway/bot`` recommends, ``min_shards`` what is demanded of an Identify (close code 4011). All of it may be
-    changed at any time, ``remaining`` too. The secret and the tokens appear in no repr.
+    ``/gateway/bot`` recommends, ``min_shards`` what is demanded of an Identify (close code 4011). After a burst the
+    gateway endpoints may be called every ``call_every`` seconds. All of it may be changed at any time, ``remaining``
+    too. The secret and the tokens appear in no repr.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class FakeBot:
         self.min_shards = 1
         self.intents: int | None = None
         self.token_life = 7200.0
+        self.call_every = 30.0
         self._tokens: dict[str, float] = {}
         self._current: str | None = None
         self._issued = 0
@@ -112,7 +114,7 @@ class FakeBot:
     def call(self, path: str, now: float) -> bool:
         """Count a call of a gateway endpoint: two a minute, ten in a burst (gateway.html). False if it is too many."""
         level, at = self._calls.get(path, (_CALLS_BURST, now))
-        level = min(_CALLS_BURST, level + (now - at) / _CALLS_REFILL)
+        level = min(_CALLS_BURST, level + (now - at) / self.call_every)
         allowed = level >= 1.0 - 1e-6
         self._calls[path] = (level - 1.0 if allowed else level, now)
         return allowed

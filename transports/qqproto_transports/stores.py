@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from contextlib import closing
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -136,9 +135,11 @@ class SQLiteStore:
         try:
             database = sqlite3.connect(self._path, timeout=_BUSY_TIMEOUT, check_same_thread=False)
             # A crash of the process loses nothing in this mode; a crash of the machine at most the last moments.
-            with closing(database.execute("PRAGMA journal_mode = WAL")), database:
-                database.execute("PRAGMA synchronous = NORMAL")
-                database.execute(_SCHEMA)
+            database.execute("PRAGMA journal_mode = WAL").close()
+            database.execute("PRAGMA synchronous = NORMAL")
+            database.execute("PRAGMA user_version = 1")  # Whether it can be written is to be known now.
+            database.execute(_SCHEMA)
+            database.commit()
         except sqlite3.Error as error:
             if database is not None:
                 database.close()

@@ -134,6 +134,8 @@ class End(asyncio.Protocol):
         self._ended = True
         if self._link.lost:
             return True
+        if self._link.impostor is not None:
+            return False
         if self._next_piece is None:
             self._other.end()
         return not self._other._ended

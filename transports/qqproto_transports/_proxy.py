@@ -82,8 +82,9 @@ class ProxyServer:
             await self._serve(reader, writer)
         except Refused as refusal:
             writer.write(refusal.args[0])
-        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, asyncio.CancelledError):
-            break_off(writer.transport)
+        except (OSError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, asyncio.CancelledError):
+            if not writer.transport.is_closing():
+                break_off(writer.transport)
         finally:
             self._talks.discard(task)
             writer.close()
@@ -96,12 +97,19 @@ class ProxyServer:
         except OSError:
             raise Refused(self.unreachable()) from None
         self.tunnels += 1
+        writer.write(self.opened())
+        loop = asyncio.get_running_loop()
+        ways = [loop.create_task(_carry(reader, far_writer)), loop.create_task(_carry(far_reader, writer))]
         try:
-            writer.write(self.opened())
-            await asyncio.gather(_carry(reader, far_writer), _carry(far_reader, writer))
+            await asyncio.wait(ways, return_when=asyncio.FIRST_EXCEPTION)
         finally:
             self.tunnels -= 1
             far_writer.close()
+            for way in ways:
+                way.cancel()
+            for result in await asyncio.gather(*ways, return_exceptions=True):
+                if isinstance(result, OSError):
+                    raise result
 
 
 async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

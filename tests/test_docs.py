@@ -15,6 +15,7 @@ import qqproto.testing.simulation
 import qqproto_transports.asyncio
 import qqproto_transports.local_gateway
 import qqproto_transports.stores
+import qqproto_transports.trio
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = [page for page in sorted(DOCS.glob("*.md")) if ">>> " in page.read_text(encoding="utf-8")]
@@ -38,7 +39,9 @@ def documented(page: Path) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     names: list[str] = []
     text = page.read_text(encoding="utf-8")
-    for directive, name in re.findall(r"^\.\. (auto\w+|py:data|currentmodule):: ([\w.]+)", text, re.MULTILINE):
+    for directive, name in re.findall(
+        r"^\.\. (auto\w+|py:data|py:exception|currentmodule):: ([\w.]+)", text, re.MULTILINE
+    ):
         if directive == "currentmodule":
             names = found.setdefault(name, [])
         else:
@@ -63,6 +66,7 @@ def public_names(module: ModuleType) -> list[str]:
         ("simulation.md", qqproto.testing.simulation),
         ("asyncio.md", qqproto_transports.asyncio),
         ("asyncio.md", qqproto_transports.local_gateway),
+        ("trio.md", qqproto_transports.trio),
         ("sessions.md", qqproto_transports.stores),
     ],
     ids=lambda value: value.__name__ if isinstance(value, ModuleType) else value,

@@ -414,6 +414,26 @@ async def test_a_wait_for_the_next_event_may_be_given_up() -> None:
         assert is_message(await anext(gateway))
 
 
+@on_loop
+async def test_online_lasts_through_a_short_absence_and_connected_does_not() -> None:
+    async with LocalGateway() as local, bot_at(local, policy=Policy(backoff=(3600.0,))) as gateway:
+        assert await gateway.wait_online(10.0)
+        assert await gateway.wait_connected(10.0)
+        local.platform.conversations[0].reset(local.now)
+        await eventually(lambda: not gateway.connected)
+        assert not await gateway.wait_connected(0.01)
+        assert await gateway.wait_online(0.0), "a sender of messages need not know"
+    assert not await gateway.wait_online(10.0), "it has stopped"
+
+
+@on_loop
+async def test_a_bot_that_never_was_online_is_not_awaited_for_longer() -> None:
+    async with LocalGateway() as local:
+        local.platform.behaviour.hello = False
+        async with bot_at(local) as gateway:
+            assert not await gateway.wait_online(0.02)
+
+
 # -- handlers that take their time -------------------------------------------------------------------------------------
 
 

@@ -8,9 +8,11 @@ import socket
 import ssl
 
 import aiohttp
+import anyio
 import httpcore
 import httpx
 import pytest
+import trio
 import websockets
 from aiohttp.client_reqrep import ConnectionKey
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -75,6 +77,10 @@ def response_error(cls: type[aiohttp.ClientResponseError], status: int) -> aioht
 
 
 AIOHTTP = [
+    (anyio.BrokenResourceError(SECRET), FailureKind.RESET),
+    (anyio.EndOfStream(SECRET), FailureKind.EOF),
+    (trio.BrokenResourceError(SECRET), FailureKind.RESET),
+    (trio.TooSlowError(SECRET), FailureKind.TIMEOUT),
     (aiohttp.ServerTimeoutError(SECRET), FailureKind.TIMEOUT),
     (aiohttp.ConnectionTimeoutError(SECRET), FailureKind.TIMEOUT),
     (aiohttp.ServerDisconnectedError(SECRET), FailureKind.EOF),

@@ -20,9 +20,9 @@ class Failed(Exception):
 
 
 def failure_of(error: BaseException) -> Failure:
-    """What ``error`` is as a :class:`~qqproto.Failure`, be it Python's own or one of httpx, aiohttp or websockets.
+    """What ``error`` is as a :class:`~qqproto.Failure`, be it Python's own or one of a library's.
 
-    None of these is imported. The message is in our words, with the system's error number: the texts of foreign
+    httpx, aiohttp, websockets, anyio and trio are known, and none of them is imported. The message is in our words, with the system's error number: the texts of foreign
     exceptions may hold headers and URLs with passwords, and never get into it. An exception that is not in the table is
     a bug and no failure of the network; it is raised again as it is.
     """
@@ -145,6 +145,10 @@ _FOREIGN: dict[tuple[str, str], tuple[FailureKind, str]] = {
     ("aiohttp", "ClientResponseError"): (FailureKind.HTTP_STATUS, "the server answered"),
     ("aiohttp", "InvalidURL"): (FailureKind.OTHER, "the address is no URL that can be asked"),
     ("aiohttp", "ClientError"): (FailureKind.OTHER, "the exchange failed"),
+    ("anyio", "BrokenResourceError"): (FailureKind.RESET, "the connection was cut"),
+    ("anyio", "EndOfStream"): (FailureKind.EOF, "the stream ended"),
+    ("trio", "BrokenResourceError"): (FailureKind.RESET, "the connection was cut"),
+    ("trio", "TooSlowError"): (FailureKind.TIMEOUT, "no reply in time"),
     ("websockets", "InvalidStatus"): (FailureKind.HTTP_STATUS, "the server refused the WebSocket upgrade"),
     ("websockets", "InvalidHandshake"): (FailureKind.OTHER, "the WebSocket upgrade failed"),
     ("websockets", "InvalidURI"): (FailureKind.OTHER, "the address is no WebSocket's"),

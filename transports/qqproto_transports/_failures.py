@@ -22,9 +22,10 @@ class Failed(Exception):
 def failure_of(error: BaseException) -> Failure:
     """What ``error`` is as a :class:`~qqproto.Failure`, be it Python's own or one of a library's.
 
-    httpx, aiohttp, websockets, anyio and trio are known, and none of them is imported. The message is in our words, with the system's error number: the texts of foreign
-    exceptions may hold headers and URLs with passwords, and never get into it. An exception that is not in the table is
-    a bug and no failure of the network; it is raised again as it is.
+    httpx, aiohttp, websockets, anyio and trio are known, and none of them is imported. The message is in our words,
+    with the system's error number: the texts of foreign exceptions may hold headers and URLs with passwords, and never
+    get into it. An exception that is not in the table is a bug and no failure of the network; it is raised again as it
+    is.
     """
     if isinstance(error, Failed):
         return error.failure

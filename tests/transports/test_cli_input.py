@@ -18,6 +18,7 @@ from qqproto_transports._cli_input import (
     read_driver,
     read_endpoints,
     read_intents,
+    read_proxy,
     read_shards,
 )
 from qqproto_transports._cli_listen import _problem
@@ -54,6 +55,8 @@ def refused(args: list[str], settings: dict[str, str]) -> str:
         (["--secret-file", "not/there"], GIVEN, ["not", "cannot be read"]),
         (["--intents", "GROUP_AND_C2C"], GIVEN, ["'GROUP_AND_C2C'", "GROUP_AND_C2C_EVENT"]),
         (["--shards", "some"], GIVEN, ["--shards", "'some'", "auto"]),
+        (["--proxy", "socks4://10.0.0.1"], GIVEN, ["--proxy", "neither http://", "http://user:password@proxy.example"]),
+        (["--proxy", f"http://bot:{SECRET}@10.0.0.1:1"], GIVEN, ["--proxy", "other users", "https_proxy"]),
         (["--api-base", "wss://api.sgroup.qq.com/websocket"], GIVEN, ["QQ_API_BASE", "https://api.sgroup.qq.com"]),
     ],
 )
@@ -283,6 +286,12 @@ def test_shards() -> None:
 def test_what_is_no_number_of_shards(word: str) -> None:
     with pytest.raises(UsageError, match="a number from 1 to 512, or auto"):
         read_shards(word)
+
+
+def test_proxies() -> None:
+    words = ("env", "none", "http://10.0.0.1:3128", "socks5://proxy.example")
+
+    assert [read_proxy(word) for word in words] == ["env", None, "http://10.0.0.1:3128", "socks5://proxy.example"]
 
 
 def test_drivers() -> None:

@@ -33,9 +33,11 @@ class BotAccount(AsyncAccount[AnyioAccountRunner]):
 
     Made anywhere, also where no event loop runs; usable before, beside and without a gateway, by one loop at a time. It
     does nothing until somebody asks, and every asker shares one token request. ``http`` makes the HTTP exchanges: an
-    ``httpx.AsyncClient`` (its proxies and its TLS are its own, redirects are off) or a callable. ``ssl_context`` is for
-    the WebSocket, and for HTTP without a client of yours; the default one verifies certificates. ``clock`` gives
-    seconds, never goes back, and is the clock of the account and of all that uses it.
+    ``httpx.AsyncClient`` (its proxies and its TLS are its own, redirects are off) or a callable. ``proxy`` and
+    ``ssl_context`` are for the WebSocket, and for HTTP without a client of yours; the default context verifies
+    certificates. ``clock`` gives seconds, never goes back, and is the clock of the account and of all that uses it.
+
+    Raises :class:`ValueError` for a proxy's URL that cannot be used, and :class:`ImportError` for a missing package.
 
     An exchange runs in the tasks of one of those who wait for it. If that one leaves before the others, it is broken
     off, and made once more for them.

@@ -17,6 +17,7 @@ from qqproto_transports._cli_input import (
     read_driver,
     read_endpoints,
     read_intents,
+    read_proxy,
     read_shards,
 )
 from qqproto_transports._cli_listen import listen
@@ -69,6 +70,9 @@ def listen_command(
     session: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Keep the session in FILE, and go on with it the next time.")
     ] = None,
+    proxy: Annotated[
+        str, typer.Option(metavar="URL|env|none", help="The proxy to go through; env: as the environment says.")
+    ] = "env",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line in place of text.")] = False,
 ) -> None:
     """Print a bot's events until you stop it.
@@ -85,7 +89,8 @@ def listen_command(
     try:
         credentials = read_credentials(app_id, secret_file, os.environ)
         endpoints, bits = read_endpoints(api_base, token_url), read_intents(intents)
-        coming = listen(credentials, endpoints, bits, read_shards(shards), session=session, as_json=as_json)
+        way = read_proxy(proxy)
+        coming = listen(credentials, endpoints, bits, read_shards(shards), session=session, proxy=way, as_json=as_json)
         code = asyncio.run(coming)
     except UsageError as error:
         _fail(str(error))

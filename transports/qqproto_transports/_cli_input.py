@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 from qqproto.credentials import Credentials, Endpoints
 from qqproto.protocol.intents import Intents
+from qqproto.wire.proxies import parse_proxy
+from qqproto.wire.tunnel import tunnel_through
 from qqproto_transports._common import Shards
 from qqproto_transports._demo_bot import DRIVERS, Bot
 from qqproto_transports._shard_runner import MOST_SHARDS
@@ -93,6 +95,23 @@ def read_shards(word: str) -> Shards:
     if not re.fullmatch("[0-9]{1,3}", word) or not 1 <= int(word) <= MOST_SHARDS:
         raise UsageError(f"--shards is {word!r}: give a number from 1 to {MOST_SHARDS}, or auto")
     return int(word)
+
+
+def read_proxy(word: str) -> str | None:
+    """How to get out: as the environment says, without a proxy, or by a proxy without credentials."""
+    if word in ("env", "none"):
+        return None if word == "none" else word
+    try:
+        proxy = parse_proxy(word)
+        tunnel_through(proxy, "gateway.example", 443)
+    except (ValueError, ImportError) as error:
+        raise UsageError(f"--proxy: {error}") from None
+    if proxy.username is not None:
+        raise UsageError(
+            "--proxy must not hold a user name or a password, which other users of the machine could read: set"
+            " https_proxy in the environment instead"
+        )
+    return word
 
 
 def read_driver(name: str) -> type[Bot]:

@@ -15,7 +15,7 @@ from qqproto.protocol.close_codes import Phase, StopReason
 from qqproto.protocol.intents import Intents
 from qqproto_transports._cli_input import UsageError
 from qqproto_transports._cli_print import People, print_json
-from qqproto_transports._common import Shards
+from qqproto_transports._common import Proxy, Shards
 from qqproto_transports._signals import on_signals
 from qqproto_transports.asyncio import BotAccount, GatewayStopped, open_gateway
 from qqproto_transports.stores import SQLiteStore, StoreInUse, StoreUnusable
@@ -37,6 +37,7 @@ async def listen(
     shards: Shards = 1,
     *,
     session: Path | None = None,
+    proxy: Proxy = "env",
     as_json: bool,
 ) -> int:
     """Print every event; returns 0 when it was asked to stop, 1 when it stopped by itself.
@@ -44,8 +45,9 @@ async def listen(
     ``session`` is the file that keeps the session for the next time. Raises UsageError if it cannot, and if the
     platform's first answers say that what it was given is wrong.
     """
+    account = BotAccount(credentials, endpoints=endpoints, proxy=proxy, policy=_POLICY)
     with _store_in(session) as store:
-        return await _listen(credentials, endpoints, intents, shards, store, as_json=as_json)
+        return await _listen(account, endpoints, intents, shards, store, as_json=as_json)
 
 
 @contextmanager
@@ -62,7 +64,7 @@ def _store_in(path: Path | None) -> Iterator[SQLiteStore | None]:
 
 
 async def _listen(
-    credentials: Credentials,
+    account: BotAccount,
     endpoints: Endpoints,
     intents: Intents,
     shards: Shards,
@@ -70,7 +72,6 @@ async def _listen(
     *,
     as_json: bool,
 ) -> int:
-    account = BotAccount(credentials, endpoints=endpoints, policy=_POLICY)
     gateway = open_gateway(account, intents=intents, shards=shards, store=store)
     people = People()
     show = print_json if as_json else people.show
@@ -83,7 +84,7 @@ async def _listen(
 
     with on_signals(stop):
         if not as_json:
-            people.say(f"bot {credentials.app_id} at {endpoints.api_base} listens to {' '.join(intents.names)}")
+            people.say(f"bot {account.credentials.app_id} at {endpoints.api_base} listens to {' '.join(intents.names)}")
         try:
             async with gateway:
                 async for event in gateway:

@@ -223,7 +223,7 @@ class Conversation:
             return
         self._note_lag(now)
         verdict = classify(code, self.phase)
-        refused = self._session_refused or code in (None, 1005, 1006, 4903)
+        refused = code in (None, 1005, 1006, 4903)
         row = CLOSE_CODES.get(code) if code is not None else None
         planned = row is not None and row.planned
         self._end(Ending(verdict, self.phase, code, self._redacted(reason), planned=planned), refused)
@@ -233,8 +233,7 @@ class Conversation:
         if self.ending is not None:
             return
         self._note_lag(now)
-        refused = self._session_refused or failure.kind is FailureKind.EOF
-        self._end(Ending(Verdict.RESUME, self.phase, failure=failure), refused)
+        self._end(Ending(Verdict.RESUME, self.phase, failure=failure), failure.kind is FailureKind.EOF)
 
     def reading_paused(self, now: float) -> None:
         """The host reads nothing: silence says nothing, heartbeats go on. Then drain :meth:`next_output`."""
@@ -369,6 +368,8 @@ class Conversation:
         user = User(user_id, username)
         live = self.live = LiveSession(session_id, user, since=now, policy=self._policy, recall=self._recall)
         dispatch = self._session_is_live(live, "READY", envelope)
+        if dispatch.sequence is not None:
+            live.settlement.pass_over(dispatch.sequence)
         self._emit(Ready(self._shard, live.id, live.user, dispatch))
 
     def _on_resumed(self, envelope: dict[str, Any], message: str | bytes, now: float) -> None:
@@ -379,7 +380,7 @@ class Conversation:
         dispatch = self._session_is_live(live, "RESUMED", envelope)
         restored, live.restored = live.restored, False
         live.busy = False
-        missing = live.settlement.missing()
+        missing = live.settlement.resumed(dispatch.sequence)
         self._emit(Resumed(self._shard, live.id, live.user, dispatch, self._replayed, missing, restored))
 
     def _on_invalid_session(self, resumable: bool, now: float) -> None:
@@ -514,10 +515,7 @@ class Conversation:
         """READY or RESUMED came; returns it as a dispatch, which settles itself."""
         self.phase = Phase.READY
         self._timers.stop(Timer.READY)
-        dispatch = self._dispatch(kind, envelope, live)
-        if dispatch.sequence is not None:
-            live.settlement.pass_over(dispatch.sequence)
-        return dispatch
+        return self._dispatch(kind, envelope, live)
 
     def _dispatch(self, kind: str, envelope: dict[str, Any], live: LiveSession) -> Dispatch:
         id = envelope.get("id")
@@ -556,6 +554,7 @@ class Conversation:
         self._end(Ending(Verdict.RESUME, self.phase, failure=failure), False)
 
     def _end(self, ending: Ending, refused: bool) -> None:
+        refused = refused or self._session_refused
         ending.identify_refused = refused and ending.phase is Phase.AUTH and self._authenticated and not self.resuming
         ending.session_refused = self._session_refused
         if self._session_refused and ending.verdict is Verdict.RESUME:

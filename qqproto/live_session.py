@@ -51,7 +51,7 @@ class LiveSession:
     def restore(cls, session: Session, *, since: float, policy: Policy, recall: Recall) -> LiveSession:
         """Go on with a saved session, from what was settled: the rest is to come again."""
         live = cls(session.id, session.user, since=since, policy=policy, recall=recall)
-        live.settlement.restore(session.settled, session.ahead)
+        live.settlement.restore(session.settled, session.ahead, session.missing)
         live.restored = True
         # Not one by one: the memory counts dispatches, and a dispatch has two names.
         recall.done.remember(session.done, since)
@@ -72,6 +72,9 @@ class LiveSession:
                 if sequence is not None:
                     settlement.pass_over(sequence)
                 return False
+        elif sequence in settlement.out_of_order:
+            settlement.pass_over(sequence)
+            return False
         self._recall.seen.remember(names, now)
         if sequence is not None:
             settlement.receive(sequence, now)
@@ -97,5 +100,6 @@ class LiveSession:
             settled=settlement.settled,
             user=self.user,
             ahead=settlement.ahead,
+            missing=settlement.missing,
             done=self._recall.done.names(self._now),
         )

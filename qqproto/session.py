@@ -24,8 +24,9 @@ class Session:
     """A session on the gateway; small and secret-free, so that it may be saved.
 
     ``received`` is the highest sequence that came, ``settled`` the highest up to which the application has finished
-    with everything, ``ahead`` what it has finished with above that, and ``done`` the names of the last events that it
-    has finished with. It belongs to one bot, one shard layout and one set of intents, and is refused for another.
+    with everything, ``ahead`` what it has finished with above that, ``missing`` what did not come below it, and
+    ``done`` the names of the last events that it has finished with. It belongs to one bot, one shard layout and one set
+    of intents, and is refused for another.
     """
 
     id: str
@@ -36,6 +37,7 @@ class Session:
     settled: int
     user: User
     ahead: tuple[int, ...] = ()
+    missing: tuple[int, ...] = ()
     done: tuple[str, ...] = ()
 
     def unfit_for(self, config: ShardConfig) -> str | None:
@@ -77,6 +79,7 @@ class Session:
             settled=_number(fields, "settled"),
             user=_user(fields.get("user")),
             ahead=tuple(_items(fields, "ahead", int)),
+            missing=tuple(_items(fields, "missing", int)),
             done=tuple(_items(fields, "done", str)),
         )
 

@@ -13,10 +13,14 @@ class Settlement:
     that are settled ahead of an open one are kept aside until it is. Each step costs constant time, settling in any
     order included. ``settle`` may be called from any thread: it only appends to a deque, which the machine's own thread
     folds in.
+
+    ``out_of_order`` has the numbers above ``settled`` that are settled and did not come in their order: in an earlier
+    process, or late. Besides, whatever came in order since the oldest that is open is kept, and no more than
+    ``max_open`` of them: an application that holds one back for longer has it given up.
     """
 
-    __slots__ = ("_done", "_finished", "_late", "_max_missing", "_max_open", "_missing", "_open", "_order",
-                 "_restored", "_told", "given_up", "received")  # fmt: skip
+    __slots__ = ("_count", "_done", "_late", "_max_missing", "_max_open", "_missing", "_open", "_order", "_told",
+                 "_untold", "given_up", "out_of_order", "received")  # fmt: skip
 
     def __init__(self, *, max_open: int, max_missing: int) -> None:
         self._max_open = max_open
@@ -24,62 +28,77 @@ class Settlement:
         self._open: dict[int, float] = {}
         self._order: deque[int] = deque()
         self._late: set[int] = set()
-        self._restored: set[int] = set()
-        self._missing: dict[int, None] = {}
+        self._missing: dict[int, bool] = {}
+        """Whether it surely is missing: RESUMED's number may be its own, or that of a dispatch."""
         self._told = 0
+        self._untold = 0
         self._done: deque[int | None] = deque()
-        self._finished = 0
+        self._count = 0
+        self.out_of_order: set[int] = set()
         self.received = 0
         self.given_up = 0
 
-    def restore(self, settled: int, ahead: Iterable[int]) -> None:
-        """Begin where an earlier process was: everything up to ``settled`` is done, and so is what is ``ahead``."""
+    def restore(self, settled: int, ahead: Iterable[int], missing: Iterable[int] = ()) -> None:
+        """Begin where an earlier process was: everything up to ``settled`` is done, and so is what is ``ahead``; but
+        what was ``missing`` then is so still, and may come late."""
         self.received = settled
-        self._told = settled
-        self._restored.update(sequence for sequence in ahead if sequence > settled)
+        self.out_of_order.update(sequence for sequence in ahead if sequence > settled)
+        self._missing.update((sequence, True) for sequence in missing if sequence <= settled)
+        self._untold = len(self._missing)
 
     # -- what comes -----------------------------------------------------------------------------------------------
 
     def came_before(self, sequence: int) -> bool:
         """Whether this sequence is a repetition: received in this session, and not one that was missing."""
         if sequence > self.received:
-            return sequence in self._restored
+            return sequence in self.out_of_order
         return sequence not in self._missing
 
     def receive(self, sequence: int, now: float) -> None:
         """A dispatch came that is no repetition; it is open until it is settled."""
         self._open[sequence] = now
         if sequence <= self.received:
-            self._missing.pop(sequence, None)
+            self._fill(sequence)
             self._late.add(sequence)
-            return
-        if sequence != self.received + 1:
-            self._note_gap(sequence)
-        self.received = sequence
-        self._order.append(sequence)
-        if len(self._open) > self._max_open:
-            self._give_up()
+        else:
+            if sequence != self.received + 1:
+                self._note_gap(sequence)
+            self.received = sequence
+            self._order.append(sequence)
+        if len(self._order) > self._max_open or self._late:
+            self._keep_bounded()
 
     def pass_over(self, sequence: int) -> None:
-        """READY, RESUMED or a repetition came: nothing to settle."""
+        """READY or a repetition came: nothing to settle."""
         if sequence <= self.received:
-            self._missing.pop(sequence, None)
+            self._fill(sequence)
             return
         if sequence != self.received + 1:
             self._note_gap(sequence)
         self.received = sequence
-        self._restored.discard(sequence)
 
-    def missing(self) -> int:
-        """How many sequences are missing that were not told as missing before; told with this."""
-        told, self._told = self._told, self.received
-        return sum(1 for sequence in self._missing if sequence > told)
+    def resumed(self, sequence: int | None) -> int:
+        """RESUMED came; returns how many sequences are missing that were not told before, and are told with this.
+
+        Whether its number is its own or repeats the last dispatch's is documented nowhere. So it is not counted, and a
+        dispatch with that number is welcome.
+        """
+        if sequence is not None and sequence > self.received:
+            self.pass_over(sequence)
+            self._missing[sequence] = False
+        untold, self._untold, self._told = self._untold, 0, self.received
+        return untold
+
+    def _fill(self, sequence: int) -> None:
+        if self._missing.pop(sequence, False) and sequence > self._told:
+            self._untold -= 1
 
     def _note_gap(self, sequence: int) -> None:
-        first = max(self.received + 1, sequence - self._max_missing)
-        for missing in range(first, sequence):
-            if missing not in self._restored:
-                self._missing[missing] = None
+        first, known = self.received + 1, self.out_of_order
+        self._untold += sequence - first - sum(first <= number < sequence for number in known)
+        for missing in range(max(first, sequence - self._max_missing), sequence):
+            if missing not in known:
+                self._missing[missing] = True
         while len(self._missing) > self._max_missing:
             del self._missing[next(iter(self._missing))]
 
@@ -92,7 +111,7 @@ class Settlement:
     @property
     def progress(self) -> tuple[int, int]:
         """Equal as long as nothing was passed over and nothing was settled."""
-        return self.settled, self._finished
+        return self.settled, self._count
 
     def is_open(self, sequence: int | None) -> bool:
         """Whether this sequence came and is not settled."""
@@ -108,8 +127,21 @@ class Settlement:
     @property
     def ahead(self) -> tuple[int, ...]:
         """What is settled above ``settled``, in order."""
-        self._fold()
-        return tuple(sorted(self._restored.union(number for number in self._order if number not in self._open)))
+        settled, open_ = self.settled, self._open
+        self.out_of_order = {number for number in self.out_of_order if number > settled}
+        ahead = self.out_of_order.union(number for number in self._order if number not in open_)
+        if self._late:
+            # Below what came in order, all was settled when the late one came.
+            end = self._order[0] if self._order else self.received + 1
+            came = (number for number in range(settled + 1, end) if number not in self._missing)
+            ahead.update(number for number in came if number not in open_)
+        return tuple(sorted(ahead))
+
+    @property
+    def missing(self) -> tuple[int, ...]:
+        """What is missing up to ``settled``; the replay that a next process asks for begins above it."""
+        settled = self.settled
+        return tuple(sequence for sequence, surely in self._missing.items() if surely and sequence <= settled)
 
     @property
     def unsettled(self) -> int:
@@ -133,19 +165,30 @@ class Settlement:
 
     def _finish(self, sequence: int | None) -> None:
         if sequence is None:
-            self._finished += 1
+            self._count += 1
             return
         if self._open.pop(sequence, None) is None:
             return
-        self._finished += 1
-        self._late.discard(sequence)
+        self._count += 1
         order, open_ = self._order, self._open
+        if sequence in self._late:
+            self._late.discard(sequence)
+            if order and order[0] < sequence and len(self.out_of_order) < self._max_open:
+                self.out_of_order.add(sequence)
         while order and order[0] not in open_:
             order.popleft()
 
-    def _give_up(self) -> None:
-        """Forget the oldest: whoever has it does not settle, and memory is bounded."""
+    def _keep_bounded(self) -> None:
+        """Give up the oldest: whoever has it does not settle, and memory is bounded, as is what is saved."""
         self._fold()
-        if len(self._open) > self._max_open:
-            self._finish(self._first())
-            self.given_up += 1
+        limit = self._max_open
+        while len(self._open) > limit:
+            self._give_up(self._first())
+        while len(self._order) > limit:
+            self._give_up(self._order[0])
+        while self._late and self.received - min(self._late) > limit:
+            self._give_up(min(self._late))
+
+    def _give_up(self, sequence: int) -> None:
+        self._finish(sequence)
+        self.given_up += 1

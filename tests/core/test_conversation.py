@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -202,13 +203,31 @@ def test_one_that_fills_a_gap_late_is_handed_out() -> None:
     assert [event.sequence for event in talk.take(Dispatch)] == [2, 5, 3]
 
 
-def test_a_gap_that_is_still_open_at_resumed_is_told_once() -> None:
+def test_a_gap_that_is_still_open_at_resumed_is_told_also_by_the_next_process() -> None:
     talk = Talk()
     talk.up()
     talk.say(dispatch(5))
     talk = Talk(talk.machine.session)
     talk.say(hello(), dispatch(8), resumed(9))
-    assert talk.only(Resumed).missing == 2
+    assert talk.only(Resumed).missing == len((2, 3, 4)) + len((6, 7))
+    talk.say(dispatch(3), dispatch(5))
+    assert [event.sequence for event in talk.take(Dispatch)] == [8, 3]
+
+
+def test_a_dispatch_with_the_number_that_resumed_had_is_not_taken_for_a_repetition() -> None:
+    talk = Talk(SESSION)
+    talk.say(hello(), resumed(44))
+    assert talk.only(Resumed).missing == len((42, 43))
+    talk.say(dispatch(44), dispatch(44))
+    assert [event.sequence for event in talk.take(Dispatch)] == [44]
+
+
+def test_what_was_settled_before_the_crash_is_known_although_a_stray_resumed_came_before_the_replay() -> None:
+    session = replace(SESSION, received=43, settled=41, ahead=(42,))
+    talk = Talk(session)
+    updates = [message(0, s=number, t="CHANNEL_UPDATE", d={"id": "7"}) for number in (42, 43)]
+    talk.say(hello(), resumed(1), *updates)
+    assert [event.sequence for event in talk.take(Dispatch)] == [43]
 
 
 def test_an_application_that_does_not_settle_is_told_once() -> None:

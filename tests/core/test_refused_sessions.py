@@ -36,6 +36,18 @@ def test_what_follows_op_9_does_not_give_the_session_back(afterwards: Callable[[
     assert host.only(Disconnected).verdict in (Verdict.IDENTIFY, Verdict.REFRESH_TOKEN)
 
 
+@pytest.mark.parametrize("afterwards", AFTERWARDS.values(), ids=AFTERWARDS.keys())
+def test_what_follows_op_9_does_not_excuse_a_refused_identify(afterwards: Callable[[Host], None]) -> None:
+    host = Host()
+    host.say(hello(), REFUSED)
+
+    afterwards(host)
+    host.redial(10.0)
+
+    assert host.tokens_asked == [None, host.token.value]  # type: ignore[union-attr]
+    assert host.gateways_asked == [True, True]
+
+
 def test_4004_after_op_9_has_another_token_asked_for_as_well() -> None:
     host = Host()
     host.up()

@@ -11,8 +11,9 @@ from qqproto import Session, ShardConfig, User
 
 CONFIG = ShardConfig("11111111", 1 << 25, (2, 8))
 SESSION = Session(
-    "S-1", "11111111", (2, 8), 1 << 25, 41, 38, User("42", "机器人"), ahead=(40,), done=("e-1", "C2C_MESSAGE_CREATE m")
-)
+    "S-1", "11111111", (2, 8), 1 << 25, 41, 38, User("42", "机器人"), ahead=(40,), missing=(7,),
+    done=("e-1", "C2C_MESSAGE_CREATE m"),
+)  # fmt: skip
 
 
 def test_a_session_fits_the_shard_it_was_made_for() -> None:
@@ -60,6 +61,7 @@ def change(**fields: object) -> bytes:
         (change(user={"id": 5}), "without its user"),
         (change(user="me"), "without its user"),
         (change(ahead=["1"]), "whose ahead is no list"),
+        (change(missing=None), "whose missing is no list"),
         (change(done=[1]), "whose done is no list"),
         (change(done="e"), "whose done is no list"),
     ],

@@ -52,10 +52,11 @@ def test_a_gap_is_not_waited_for_and_told_once() -> None:
     settlement = settlement_of(1, 5)
     settle(settlement, 1)
     assert settlement.settled == 4
-    assert settlement.missing() == 3
-    assert settlement.missing() == 0
+    assert settlement.missing == (2, 3, 4)
+    assert settlement.resumed(5) == 3
+    assert settlement.resumed(5) == 0
     settlement.receive(8, 0.0)
-    assert settlement.missing() == 2
+    assert settlement.resumed(None) == 2
 
 
 def test_one_that_comes_late_is_no_repetition_and_not_passed_over() -> None:
@@ -65,7 +66,7 @@ def test_one_that_comes_late_is_no_repetition_and_not_passed_over() -> None:
     settlement.receive(3, 6.0)
     assert settlement.came_before(3)
     assert (settlement.received, settlement.settled, settlement.unsettled) == (5, 2, 2)
-    assert settlement.missing() == 2
+    assert settlement.resumed(None) == 2
     settle(settlement, 5)
     assert settlement.settled == 2, "3 would be lost if the next process asked for what comes after 5"
     assert settlement.oldest(10.0) == 4.0
@@ -77,7 +78,7 @@ def test_one_that_comes_late_is_no_repetition_and_not_passed_over() -> None:
 def test_a_repetition_that_fills_a_gap_closes_it() -> None:
     settlement = settlement_of(1, 3)
     settlement.pass_over(2)
-    assert settlement.missing() == 0
+    assert settlement.resumed(None) == 0
     assert settlement.came_before(2)
 
 
@@ -90,7 +91,7 @@ def test_what_came_is_a_repetition_when_it_comes_again() -> None:
 
 def test_only_so_many_missing_ones_are_remembered() -> None:
     settlement = settlement_of(1, 1_000_000, max_missing=10)
-    assert settlement.missing() == 10
+    assert settlement.resumed(None) == 999_998, "they are counted all"
     assert settlement.came_before(5), "too long ago to tell it from a repetition"
     assert not settlement.came_before(999_999)
     settlement.receive(1_000_006, 0.0)
@@ -124,6 +125,33 @@ def test_a_late_one_may_be_the_oldest_that_is_given_up() -> None:
     assert (settlement.given_up, settlement.settled, settlement.unsettled) == (1, 3, 3)
 
 
+def test_one_that_is_never_settled_is_given_up_when_so_many_came_after_it() -> None:
+    settlement = settlement_of(1, max_open=10)
+    for sequence in range(2, 11):
+        settlement.receive(sequence, 0.0)
+        settle(settlement, sequence)
+    assert (settlement.given_up, settlement.settled, len(settlement.ahead)) == (0, 0, 9)
+    settlement.receive(11, 0.0)
+    assert (settlement.given_up, settlement.settled, settlement.ahead) == (1, 10, ())
+
+
+def test_one_that_comes_too_late_is_not_waited_for() -> None:
+    settlement = settlement_of(1, 3, max_open=10)
+    settlement.receive(20, 0.0)
+    settlement.receive(2, 0.0)
+    assert (settlement.given_up, settlement.unsettled) == (1, 3)
+    assert settlement.came_before(2)
+
+
+def test_late_ones_that_are_settled_ahead_are_remembered_up_to_the_limit() -> None:
+    settlement = settlement_of(1, 8, max_open=3)
+    for sequence in range(3, 8):
+        settlement.receive(sequence, 0.0)
+        settle(settlement, sequence)
+    assert settlement.settled == 0
+    assert settlement.ahead == (3, 4, 5)
+
+
 def test_a_restored_one_goes_on_from_what_was_settled() -> None:
     settlement = settlement_of()
     settlement.restore(10, (10, 12, 14))
@@ -132,10 +160,57 @@ def test_a_restored_one_goes_on_from_what_was_settled() -> None:
     settlement.receive(11, 0.0)
     settlement.pass_over(12)
     assert settlement.came_before(12)
+    assert settlement.ahead == (12, 14), "it is so still, should this process die as well"
     settlement.receive(15, 0.0)
-    assert settlement.missing() == 1, "13 is missing; 14 was settled before"
+    assert settlement.resumed(None) == 1, "13 is missing; 14 was settled before"
     settle(settlement, 11, 15)
     assert settlement.settled == 15
+    assert not settlement.ahead
+
+
+def test_a_restored_one_knows_what_was_missing() -> None:
+    settlement = settlement_of()
+    settlement.restore(10, (), (3, 7, 99))
+    assert settlement.missing == (3, 7)
+    assert not settlement.came_before(7)
+    settlement.receive(7, 0.0)
+    assert settlement.resumed(None) == 1
+    assert settlement.settled == 6
+    assert list(settlement.missing) == [3]
+
+
+def test_a_late_one_does_not_bring_back_what_was_settled_above_it() -> None:
+    settlement = settlement_of(1, 5, 6)
+    settle(settlement, 1, 5, 6)
+    settlement.receive(3, 7.0)
+    assert (settlement.settled, settlement.ahead) == (2, (5, 6))
+    settlement.receive(8, 8.0)
+    settlement.receive(9, 8.0)
+    settlement.receive(4, 9.0)
+    settle(settlement, 9)
+    assert (settlement.settled, settlement.ahead) == (2, (5, 6, 9))
+    settle(settlement, 3, 4, 8)
+    assert (settlement.settled, settlement.ahead) == (9, ())
+
+
+def test_a_late_one_may_be_settled_ahead_of_others() -> None:
+    settlement = settlement_of(1, 2, 5)
+    settle(settlement, 1, 5)
+    settlement.receive(4, 6.0)
+    settle(settlement, 4)
+    assert (settlement.settled, settlement.ahead) == (1, (4, 5))
+
+
+def test_resumed_may_have_a_number_of_its_own_or_that_of_a_dispatch() -> None:
+    settlement = settlement_of(1, 2)
+    settle(settlement, 1, 2)
+    assert settlement.resumed(3) == 0
+    assert (settlement.settled, settlement.missing) == (3, ())
+    assert not settlement.came_before(3)
+    settlement.receive(3, 4.0)
+    assert settlement.came_before(3)
+    assert settlement.settled == 2
+    assert settlement.resumed(2) == 0
 
 
 def test_handlers_in_other_threads_may_settle() -> None:
@@ -165,7 +240,8 @@ def test_it_agrees_with_a_plain_account_of_the_same(steps: list[tuple[str, int]]
     settlement = settlement_of()
     open_: set[int] = set()
     came: set[int] = set()
-    highest = 0
+    handed_out: set[int] = set()
+    highest = watermark = 0
     for step, sequence in steps:
         if step == "settle":
             settlement.settle(sequence)
@@ -179,14 +255,17 @@ def test_it_agrees_with_a_plain_account_of_the_same(steps: list[tuple[str, int]]
             if sequence not in came:
                 settlement.receive(sequence, 0.0)
                 came.add(sequence)
+                handed_out.add(sequence)
                 open_.add(sequence)
                 highest = max(highest, sequence)
         watermark = min(open_, default=highest + 1) - 1
         assert (settlement.received, settlement.settled, settlement.unsettled) == (highest, watermark, len(open_))
         settled_ahead = set(settlement.ahead)
         assert settled_ahead <= came
+        assert settled_ahead >= {number for number in handed_out - open_ if number > watermark}
         assert not settled_ahead & open_
-    assert settlement.missing() == len(set(range(1, highest)) - came)
+    assert settlement.missing == tuple(sorted(set(range(1, watermark + 1)) - came))
+    assert settlement.resumed(None) == len(set(range(1, highest)) - came)
 
 
 def test_progress_is_equal_as_long_as_there_is_nothing_new_to_be_saved() -> None:

@@ -24,13 +24,14 @@ class Bot:
     """A bot. ``on_event`` is its application: called with each event and with the process that it runs in.
 
     A handler may call the process's ``settle``, ``close``, ``pause_reading`` and ``resume_reading``; an exception that
-    leaves it ends the run, like a broken promise. ``settle`` is :data:`~qqproto.SettleMode`; with ``"iteration"`` a
-    dispatch is settled when the handler has returned. ``shard`` and ``account`` make the machines.
+    leaves it ends the run, like a broken promise. ``settle`` is :data:`~qqproto.SettleMode`, None for the script's;
+    with ``"iteration"`` a dispatch is settled when the work on it is done, with ``"manual"`` the handler has to see to
+    it. ``shard`` and ``account`` make the machines.
     """
 
     intents: int = Intents.GROUP_AND_C2C_EVENT
     policy: Policy = Policy()
-    settle: SettleMode = "delivery"
+    settle: SettleMode | None = None
     on_event: Handler | None = None
     shard: Callable[..., Shard] = Shard
     account: Callable[..., Account] = Account

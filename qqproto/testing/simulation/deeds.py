@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from qqproto.testing.simulation import stream
@@ -42,7 +43,7 @@ def _over(world: World, fault: Fault) -> None:
     if fault.kind == "latency":
         _set_latency(world)
     elif fault.kind == "pause" and fault.kind not in world.active and world.process is not None:
-        world.process.notice(world.process.resume_reading)
+        world.process.notice(partial(world.process.release, fault.kind))
 
 
 # -- the network ------------------------------------------------------------------------------------------------------
@@ -155,7 +156,7 @@ def _suspend(world: World, fault: Fault) -> None:
 
 def _pause(world: World, fault: Fault) -> None:
     if world.process is not None and not world.process.stalled:
-        world.process.pause_reading()
+        world.process.hold(fault.kind)
 
 
 _DEEDS: dict[str, Deed] = {

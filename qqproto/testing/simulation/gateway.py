@@ -20,9 +20,10 @@ _GRACE = 20.0
 class Session:
     """What the gateway keeps of a session: its dispatches, for a replay."""
 
-    __slots__ = ("id", "index", "kept", "sequence", "talk")
+    __slots__ = ("_world", "id", "index", "kept", "sequence", "talk")
 
-    def __init__(self, id: str, index: int) -> None:
+    def __init__(self, world: World, id: str, index: int) -> None:
+        self._world = world
         self.id = id
         self.index = index
         self.sequence = 1
@@ -32,17 +33,52 @@ class Session:
     def happen(self) -> None:
         """Something happens that is dispatched."""
         self.sequence += 1
-        n = self.sequence
-        message = {
-            "op": 0,
-            "s": n,
-            "t": "GROUP_AT_MESSAGE_CREATE",
-            "id": f"event-{self.id}-{n}",
-            "d": {"id": f"m-{self.id}-{n}"},
-        }
-        self.kept.append((n, message))
+        message = _dispatch(self.id, self.sequence)
+        self.kept.append((self.sequence, message))
+        self._world.ledgers[self.index].happened(self.id, self.sequence)
+        if self.talk is None:
+            return
+        fault = self._world.on("gaps", self.index)
+        if fault is None or self.sequence % fault.value[0]:
+            self.talk.link.say(message)
+        else:
+            self.come_late([message], fault.value[1])
+
+    def repeat(self, number: int) -> None:
+        """The last dispatches become new ones, with numbers of their own; they are known by their names alone."""
+        for n, message in list(self.kept)[-number:]:
+            self.sequence += 1
+            self.kept.append((self.sequence, {**message, "s": self.sequence}))
+            self._world.ledgers[self.index].happened(self.id, self.sequence, n)
+
+    def come_late(self, messages: list[dict[str, Any]], after: float | None) -> None:
+        """What was left out is sent in ``after`` seconds, None for never."""
+        if after is not None:
+            for message in messages:
+                self._world.at(self._world.now + after, self._say, message)
+
+    def _say(self, message: dict[str, Any]) -> None:
         if self.talk is not None:
             self.talk.link.say(message)
+
+
+def _dispatch(session: str, n: int) -> dict[str, Any]:
+    """Dispatches of all sorts: with two names, with a message id that another type has as well, with an event id alone,
+    and without any name that is the event's."""
+    message: dict[str, Any] = {"op": 0, "s": n}
+    if n % 4 == 0:
+        return {
+            **message,
+            "t": "GROUP_AT_MESSAGE_CREATE",
+            "id": f"event-{session}-{n}",
+            "d": {"id": f"m-{session}-{n}"},
+        }
+    if n % 4 == 1:
+        same = f"m-{session}-{n - 1}"
+        return {**message, "t": "GROUP_MESSAGE_CREATE", "id": f"event-{session}-{n}", "d": {"id": same}}
+    if n % 4 == 2:
+        return {**message, "t": "FRIEND_ADD", "id": f"event-{session}-{n}", "d": {"openid": "someone"}}
+    return {**message, "t": "CHANNEL_UPDATE", "d": {"id": "a channel"}}
 
 
 class Gateway:
@@ -60,7 +96,7 @@ class Gateway:
 
     def begin_session(self, index: int) -> Session:
         self._made += 1
-        session = Session(f"session-{self._made}", index)
+        session = Session(self._world, f"session-{self._made}", index)
         old = self.newest.get(index)
         if old is not None:
             self.forget(old)
@@ -70,6 +106,18 @@ class Gateway:
     def forget(self, session: Session) -> None:
         """The session is over for the platform."""
         self.sessions.pop(session.id, None)
+
+
+def _without(replay: list[dict[str, Any]], what: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """A replay that is not whole, and what it lacks."""
+    half = len(replay) // 2
+    if what == "everything":
+        return [], replay
+    if what == "the first half":
+        return replay[half:], replay[:half]
+    if what == "the last half":
+        return replay[:half], replay[half:]
+    return [message for message in replay if message["s"] % 3], [message for message in replay if not message["s"] % 3]
 
 
 class Talk:
@@ -214,7 +262,8 @@ class Talk:
     def _on_authentication(self, opcode: int, data: dict[str, Any]) -> None:
         world = self._world
         if world.on("early dispatch"):
-            self.link.say({"op": 0, "s": 7, "t": "GUILD_CREATE", "d": {"id": "too early"}})
+            number = {"s": 7} if opcode == 2 else {}
+            self.link.say({"op": 0, **number, "t": "GUILD_CREATE", "d": {"id": "too early"}})
         if world.on("no answer"):
             return
         if world.on("refused tokens") or not world.endpoints.takes(data["token"]):
@@ -255,21 +304,32 @@ class Talk:
         if session is None or session.index != self.link.index:
             self.invalidate(False, 4006, 0.0)
             return
+        repeats = world.on("repeats", session.index)
+        if repeats is not None:
+            session.repeat(repeats.value)
         again = world.on("replay all") is not None
         replay = [message for n, message in session.kept if again or n > data["seq"]]
+        partial = world.on("partial replay", session.index)
+        left_out: list[dict[str, Any]] = []
+        late = None
+        if partial is not None:
+            what, late = partial.value
+            replay, left_out = _without(replay, what)
         fault = world.on("slow replay")
         gap = fault.value if fault is not None else 0.0
         self._live_on(session)
-        if not gap:
-            for message in replay:
-                self.link.say(message)
-            self._resumed(session, session.sequence)
-            return
-        # What happens meanwhile comes behind the replay.
+        # What happens while the replay goes on comes behind it.
         session.talk = None
         for number, message in enumerate(replay):
-            world.at(world.now + number * gap, self._say_if_there, message)
-        world.at(world.now + len(replay) * gap, self._resumed, session, session.sequence)
+            if gap:
+                world.at(world.now + number * gap, self._say_if_there, message)
+            else:
+                self.link.say(message)
+        if gap:
+            world.at(world.now + len(replay) * gap, self._resumed, session, session.sequence)
+        else:
+            self._resumed(session, session.sequence)
+        session.come_late(left_out, None if late is None else late + len(replay) * gap)
 
     def _say_if_there(self, message: dict[str, Any]) -> None:
         if not self.over:
@@ -282,6 +342,7 @@ class Talk:
         for n, message in session.kept:
             if n > replayed:
                 self.link.say(message)
+        session.sequence += self._world.script.own_numbers
         self.link.say({"op": 0, "s": session.sequence, "t": "RESUMED", "d": ""})
         self._go_live()
 

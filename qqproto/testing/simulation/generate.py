@@ -4,23 +4,33 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qqproto.config import Framing
+from qqproto.config import Framing, SettleMode
 from qqproto.testing.simulation.dice import Dice
 from qqproto.testing.simulation.kinds import KINDS, Kind
 from qqproto.testing.simulation.script import CALM, Fault, Script
 
 _INTERVALS = ((12, 41.25), (3, 45.0), (2, 30.0), (2, 60.0), (3, 120.0), (1, 5.0), (1, 1.0), (1, 0.25))
+MODES: tuple[SettleMode, ...] = ("delivery", "iteration", "manual")
 _SHARDS = ((14, 1), (3, 2), (2, 4), (1, 8))
 
 
 @dataclass(frozen=True, slots=True)
 class _Weather:
-    """How often something goes wrong, in seconds between two faults, for how many hours, and what more than usual."""
+    """How often something goes wrong, in seconds between two faults, for how many hours; what, if not everything; and
+    the seconds between two dispatches of a session, if not as usual."""
 
     gap: float
     hours: float
     only: tuple[str, ...] = ()
+    traffic: tuple[float, ...] = ()
 
+
+_LOSSES = (
+    "cut", "black hole", "hold", "latency", "rotate", "close", "refused resume", "forget", "replay all", "slow replay",
+    "partial replay", "gaps", "repeats", "burst", "nonsense", "early dispatch", "stall", "pause", "restart",
+    "host failure", "crash", "full disk", "odd store",
+)  # fmt: skip
+"""What may cost an event, or bring it twice."""
 
 _WEATHERS = (
     (6, _Weather(900.0, 24.0)),
@@ -31,6 +41,7 @@ _WEATHERS = (
     (1, _Weather(5400.0, 80.0, ("rotate", "close", "stall"))),
     (1, _Weather(150.0, 6.0, ("op 9", "refused resume", "refused identify", "revoke", "close", "refused tokens"))),
     (1, _Weather(300.0, 8.0, ("http", "budget", "revoke", "forget", "cut", "restart"))),
+    (3, _Weather(200.0, 5.0, _LOSSES, traffic=(8.0, 40.0, 200.0))),
     (1, _Weather(400.0, 12.0, ("stall", "suspend", "pause", "mute", "late acks", "black hole", "hold", "latency"))),
 )
 
@@ -42,6 +53,8 @@ def script_of(seed: int) -> Script:
     interval, shards = dice.weighted(_INTERVALS), dice.weighted(_SHARDS)
     # A connection with many heartbeats has as many as the others, in less time.
     hours = round(weather.hours * min(1.0, interval / 30.0) / shards, 3)
+    traffic = dice.pick(weather.traffic) if weather.traffic else dice.weighted(_traffic(hours))
+    work = dice.weighted(((2, 0.0), (2, 0.3), (2, 5.0), (1, 60.0)))
     form = Script(
         seed=seed,
         hours=hours,
@@ -50,11 +63,20 @@ def script_of(seed: int) -> Script:
         interval=interval,
         latency=dice.weighted(((3, 0.0), (2, 0.02), (1, 0.3))),
         lateness=dice.weighted(((3, 0.0), (2, 0.002), (1, 0.015))),
-        traffic=dice.weighted(((2, 0.0), (5, 1800.0), (3, 600.0), (1, 10.0 if hours < 2.0 else 300.0))),
+        traffic=traffic,
         concurrency=dice.weighted(((3, 1), (1, 2))),
         token_life=dice.weighted(((4, 7200.0), (1, 900.0), (1, 130.0))),
+        own_numbers=dice.happens(0.3),
+        settle=dice.pick(MODES),
+        # It has time to do it, one after the other.
+        work=min(work, round(traffic / shards / 3.0, 3)),
+        forgets=dice.weighted(((4, 0.0), (1, 0.02))),
     )
     return form.with_faults(tuple(_faults(dice, form, weather)))
+
+
+def _traffic(hours: float) -> tuple[tuple[float, float], ...]:
+    return (2, 0.0), (5, 1800.0), (3, 600.0), (1, 10.0 if hours < 2.0 else 300.0)
 
 
 def _faults(dice: Dice, form: Script, weather: _Weather) -> list[Fault]:

@@ -9,6 +9,7 @@ from typing import Any
 from qqproto.testing.simulation.bodies import FAILURES, FATAL, LIVES, REPLIES
 from qqproto.testing.simulation.dice import Dice
 from qqproto.testing.simulation.nonsense import BROKEN_FRAMES, NONSENSE, ODD_HELLOS, ODD_READIES, TOO_LONG
+from qqproto.testing.simulation.store import ODDITIES
 
 
 def _nothing(dice: Dice) -> None:
@@ -143,6 +144,15 @@ KINDS: dict[str, Kind] = {
     "replay all": Kind("a Resume gets everything again", 1, (60.0, 3600.0), shared=True),
     "slow replay": Kind("a replay comes with value seconds between two dispatches", 1, (60.0, 3600.0),
                         lambda dice: dice.pick((0.5, 5.0, 15.0)), shared=True),
+    "partial replay": Kind("a Resume does not get all: value is what is left out, and after how many seconds it comes"
+                           " all the same (None: never)", 1, (60.0, 3600.0),
+                           lambda dice: (dice.pick(("everything", "the first half", "the last half", "every third")),
+                                         dice.pick((None, None, 0.0, 2.0, 90.0)))),
+    "gaps": Kind("dispatches are left out: value is which one of how many, and after how many seconds it comes all the"
+                 " same (None: never)", 1, (10.0, 3600.0),
+                 lambda dice: (dice.pick((2, 3, 7)), dice.pick((None, 0.0, 1.0, 40.0)))),
+    "repeats": Kind("a Resume gets the last value dispatches once more, under new numbers", 1, (60.0, 3600.0),
+                    lambda dice: dice.pick((1, 5, 40))),
     "burst": Kind("value dispatches at once", 1, value=lambda dice: dice.pick((2, 20, 200))),
     "nonsense": Kind("a message that makes no sense: value names it", 4, value=lambda dice: dice.pick(tuple(NONSENSE))),
     "broken frames": Kind("bytes that are no WebSocket, or too much of it: value names them (framing TEXT: a reset)", 1,
@@ -165,10 +175,16 @@ KINDS: dict[str, Kind] = {
     "suspend": Kind("the machine sleeps; value says whether the process's clock goes on", 2, (5.0, 30_000.0),
                     lambda dice: dice.happens(0.5), shared=True),
     "pause": Kind("the application reads nothing", 2, (1.0, 600.0), shared=True),
-    "restart": Kind("the application closes, and a new process starts: value says whether it keeps the session, and"
-                    " whether it closes from its handler, at the next event", 1, (0.5, 5000.0),
-                    lambda dice: (dice.happens(0.7), dice.happens(0.5)), lambda value: 60.0, shared=True),
+    "restart": Kind("the application closes, and a new process starts: value says whether it keeps the session, whether"
+                    " it closes from its handler, at the next event, and for how many seconds it first finishes what it"
+                    " has", 1, (0.5, 5000.0),
+                    lambda dice: (dice.happens(0.7), dice.happens(0.5), dice.pick((0.0, 5.0, 300.0))),
+                    lambda value: 60.0 + value[2], shared=True),
     "host failure": Kind("the driver has a bug and says so; a new process starts", 0.3, (0.5, 60.0), shared=True),
-    "crash": Kind("the process is gone, and a new one starts with the saved sessions", 1, (0.5, 5000.0), shared=True),
+    "crash": Kind("the process is gone with all that it had in memory, and a new one starts with the sessions that were"
+                  " saved last", 2, (0.5, 5000.0), shared=True),
+    "full disk": Kind("nothing can be saved", 1, (1.0, 7200.0), shared=True),
+    "odd store": Kind("a process that starts finds something else than what was saved: value says what", 1,
+                      (60.0, 7200.0), lambda dice: dice.pick(ODDITIES)),
 }  # fmt: skip
 """By name. The order is part of what a seed means."""

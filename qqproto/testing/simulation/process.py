@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qqproto.actions import (
@@ -22,12 +23,13 @@ from qqproto.credentials import Credentials, Endpoints
 from qqproto.events import Dispatch, Event
 from qqproto.failures import Failure
 from qqproto.outbox import Output
-from qqproto.session import Session
 from qqproto.shard import Shard
+from qqproto.testing.simulation.application import Application
 from qqproto.testing.simulation.desk import Answered, Desk
 from qqproto.testing.simulation.ear import Ear
 from qqproto.testing.simulation.link import Link
 from qqproto.testing.simulation.reference import Broken, Observer
+from qqproto.testing.simulation.store import Found, Keeper
 
 if TYPE_CHECKING:
     from qqproto.testing.simulation.bot import Bot
@@ -42,10 +44,10 @@ class Process:
     """One Account and its Shards, from the start to the last ``Stopped``; what a handler is given.
 
     ``now`` is the time by the process's own clock, which may have stood still while the machine slept. ``shards`` are
-    the machines. ``saved`` are the sessions to go on with, one for each shard, ``age`` seconds old.
+    the machines. ``found`` is what lies in the store, for each shard.
     """
 
-    def __init__(self, world: World, bot: Bot, saved: Sequence[Session | None], age: float) -> None:
+    def __init__(self, world: World, bot: Bot, found: Sequence[Found | None]) -> None:
         self._world = world
         self._bot = bot
         self._lateness = world.script.lateness
@@ -53,29 +55,34 @@ class Process:
         self._asleep_for = 0.0
         self._awake_at = 0.0
         self._inbox: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
-        self._due: list[float | None] = [None] * len(saved)
-        self._issued: list[set[int]] = [set() for _ in saved]
+        self._due: list[float | None] = [None] * len(found)
+        self._issued: list[set[int]] = [set() for _ in found]
         self._tick_second, self._ticks = 0.0, 0
         self.now = world.now
-        self.at_next_event: Callable[[], None] | None = None
+        self._holds: set[str] = set()
         self.at_end: Callable[[], None] | None = None
         self.stalled = False
-        self.paused = False
         self.gone = False
         self.next_due: float | None = None
-        self.links: list[Link | None] = [None] * len(saved)
+        self.links: list[Link | None] = [None] * len(found)
         account = bot.account(Credentials(APP_ID, SECRET), endpoints=Endpoints(), policy=bot.policy)
         self.desk = Desk(world, self, account)
         self.ear = Ear(world, self)
-        self.shards = [self._make_shard(index, len(saved), session, age) for index, session in enumerate(saved)]
-        self.observer = Observer(saved, age, bot.policy, self._lateness, self.now)
+        self.application = Application(world, self, bot, world.habits)
+        self._keepers = [Keeper(world, self, index) for index in range(len(found))]
+        self.shards = [self._make_shard(index, len(found), saved) for index, saved in enumerate(found)]
+        self.observer = Observer(
+            [saved.seen if saved is not None else None for saved in found], world.ledgers, bot.policy, self._lateness,
+            self.now, by_delivery=self.application.mode == "delivery",
+        )  # fmt: skip
 
-    def _make_shard(self, index: int, count: int, session: Session | None, age: float) -> Shard:
-        bot, script = self._bot, self._world.script
-        config = ShardConfig(APP_ID, bot.intents, (index, count), settle=bot.settle)
+    def _make_shard(self, index: int, count: int, saved: Found | None) -> Shard:
+        bot = self._bot
+        config = ShardConfig(APP_ID, bot.intents, (index, count), settle=self.application.mode)
+        session, age = (saved.session, saved.age) if saved is not None else (None, 0.0)
         return bot.shard(
             config, random=self._world.jitter, session=session, session_age=age, policy=bot.policy,
-            framing=script.framing,
+            framing=self._world.script.framing,
         )  # fmt: skip
 
     # -- for applications -----------------------------------------------------------------------------------------
@@ -90,8 +97,14 @@ class Process:
         """Whether every shard has stopped."""
         return all(shard.ended for shard in self.shards)
 
+    @property
+    def paused(self) -> bool:
+        """Whether nothing is read."""
+        return bool(self._holds)
+
     def close(self, *, keep_session: bool = False) -> None:
         """Close every shard."""
+        self.application.close()
         for index, shard in enumerate(self.shards):
             self.observer.shards[index].closes(self.now)
             shard.close(self.now, keep_session=keep_session)
@@ -100,25 +113,16 @@ class Process:
     def settle(self, dispatch: Dispatch) -> None:
         """The application has finished with a dispatch."""
         self.shards[dispatch.shard].settle(dispatch)
+        self.observer.shards[dispatch.shard].settles(dispatch.session_id, dispatch.sequence)
+        self._keepers[dispatch.shard].look()
 
     def pause_reading(self) -> None:
         """The application's buffer is full."""
-        if not self.paused:
-            self.paused = True
-            for index, shard in enumerate(self.shards):
-                self.observer.shards[index].reads(False, self.now)
-                shard.reading_paused(self.now)
-                self.drain(index)
+        self.hold("application")
 
     def resume_reading(self) -> None:
         """There is room again; what has come meanwhile is read."""
-        if self.paused:
-            self.paused = False
-            for index, shard in enumerate(self.shards):
-                self.observer.shards[index].reads(True, self.now)
-                shard.reading_resumed(self.now)
-                self.drain(index)
-            self.ear.read_on()
+        self.release("application")
 
     # -- for the world --------------------------------------------------------------------------------------------
 
@@ -186,6 +190,45 @@ class Process:
         self._awake_at = max(self._awake_at, end)
         world.at(end, self._wake)
 
+    def hold(self, why: str) -> None:
+        """Read nothing until everybody who had it held has released it."""
+        held = self.paused
+        self._holds.add(why)
+        if not held:
+            for index, shard in enumerate(self.shards):
+                self.observer.shards[index].reads(False, self.now)
+                shard.reading_paused(self.now)
+                self.drain(index)
+
+    def release(self, why: str) -> None:
+        """Read on, unless somebody else holds it."""
+        if why not in self._holds:
+            return
+        self._holds.remove(why)
+        if not self.paused:
+            for index, shard in enumerate(self.shards):
+                self.observer.shards[index].reads(True, self.now)
+                shard.reading_resumed(self.now)
+                self.drain(index)
+            self.ear.read_on()
+
+    def retire(self, drain: float, *, keep_session: bool) -> None:
+        """Read no more, let the application finish for at most ``drain`` seconds, then close."""
+        close = partial(self.close, keep_session=keep_session)
+        if not drain or self.application.idle:
+            close()
+            return
+        self.hold("retired")
+        self.application.when_idle = close
+        self._world.at(self._world.now + drain, self.notice, close)
+
+    def save(self) -> None:
+        """The end is orderly: save every session as it stands; one that is over is not to be gone on with."""
+        for index, keeper in enumerate(self._keepers):
+            if self.shards[index].session is None:
+                self._world.store.end(index)
+            keeper.save()
+
     def notice(self, do: Callable[[], None]) -> None:
         """Let the process do something as soon as it runs."""
         if not self.puts_off(do):
@@ -230,6 +273,7 @@ class Process:
         while (output := next_output()) is not None:
             self._obey(index, output)
         self.observer.shards[index].drained(self.now)
+        self._keepers[index].look()
         due = self._due[index] = shard.next_timer()
         if due is None and not shard.ended:
             raise Broken("G1", f"shard {index} waits for nothing, and has not ended")
@@ -283,13 +327,7 @@ class Process:
     def _tell(self, index: int, event: Event) -> None:
         self._world.note_event(index, event)
         self.observer.shards[index].told(event, self.now)
-        if self.at_next_event is not None:
-            close, self.at_next_event = self.at_next_event, None
-            close()
-        if self._bot.on_event is not None:
-            self._bot.on_event(event, self)
-        if isinstance(event, Dispatch) and self._bot.settle == "iteration":
-            self.settle(event)
+        self.application.hand_over(event)
 
     def _link(self, index: int, id: int) -> Link:
         link = self.links[index]

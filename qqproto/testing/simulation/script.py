@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from qqproto.config import Framing
+from qqproto.config import Framing, SettleMode
 from qqproto.testing.simulation.kinds import KINDS
 
 CALM = 720.0
@@ -53,7 +53,9 @@ class Script:
     ``hours`` is how long the world exists at least: it goes on until ``CALM`` seconds after the last fault.
     ``interval`` is Hello's, ``latency`` how long everything takes in one direction, ``lateness`` how late the driver
     wakes up, ``traffic`` the mean time between two dispatches of a session (0: there are none), ``concurrency``,
-    ``budget`` and ``token_life`` what the platform grants. All spans in seconds.
+    ``budget`` and ``token_life`` what the platform grants, ``own_numbers`` whether RESUMED has a number of its own or
+    repeats that of the last dispatch. ``settle`` is how the application settles, ``work`` the mean time that it takes
+    for an event, ``forgets`` the part of them that it never settles, if it does so by hand. All spans in seconds.
     """
 
     seed: int = 0
@@ -67,6 +69,10 @@ class Script:
     concurrency: int = 1
     budget: int = 1500
     token_life: float = 7200.0
+    own_numbers: bool = False
+    settle: SettleMode = "delivery"
+    work: float = 0.0
+    forgets: float = 0.0
     faults: tuple[Fault, ...] = ()
 
     @property

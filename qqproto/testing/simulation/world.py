@@ -11,7 +11,6 @@ from typing import Any
 from qqproto.config import Framing
 from qqproto.events import Event
 from qqproto.failures import Failure, FailureKind
-from qqproto.session import Session
 from qqproto.testing.randomness import Randomness
 from qqproto.testing.simulation.bodies import FAILURES
 from qqproto.testing.simulation.bot import Bot
@@ -21,9 +20,10 @@ from qqproto.testing.simulation.endpoints import Endpoints
 from qqproto.testing.simulation.gateway import Gateway
 from qqproto.testing.simulation.link import Link
 from qqproto.testing.simulation.process import Process
-from qqproto.testing.simulation.reference import Broken
+from qqproto.testing.simulation.reference import Broken, Ledger
 from qqproto.testing.simulation.reference.verdict import demand
 from qqproto.testing.simulation.script import CALM, Fault, Script
+from qqproto.testing.simulation.store import Store
 from qqproto.testing.simulation.timeline import Timeline
 from qqproto.testing.simulation.weight import weight
 
@@ -48,6 +48,9 @@ class World:
         self.active: dict[str, list[Fault]] = {}
         self.counts: Counter[str] = Counter()
         self.jitter = Randomness(script.seed)
+        self.habits = Dice(script.seed + 2)
+        self.ledgers = [Ledger() for _ in range(script.shards)]
+        self.store: Store = Store(self, script.shards)
         self.endpoints: Endpoints = Endpoints(self)
         self.gateway: Gateway = Gateway(self)
         self.process: Process | None = None
@@ -55,8 +58,6 @@ class World:
         self._agenda: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
         self._entries = 0
         self._steps = 0
-        self._saved: list[Session | None] = [None] * script.shards
-        self._left_at = 0.0
         self._over = False
 
     # -- the run --------------------------------------------------------------------------------------------------
@@ -74,9 +75,11 @@ class World:
         process = self.process
         if process is None or process.ended:
             return
-        waits = any(seen.pace.waits_for_budget for seen in process.observer.shards)
+        waits = process.paused or any(seen.pace.waits_for_budget for seen in process.observer.shards)
         if not process.connected and not waits:
             raise Broken("G1", f"not every shard is there again after {CALM:g} s of fair weather")
+        for seen in process.observer.shards:
+            seen.take_stock()
         self._over = True
         process.close()
         self._run_until(self.now + _GOODBYE)
@@ -138,19 +141,18 @@ class World:
 
     def begin(self) -> None:
         """Start a process with the sessions that are saved."""
-        age = self.now - self._left_at
-        self.process = Process(self, self.bot, self._saved, age)
+        self.process = Process(self, self.bot, [self.store.load(index) for index in range(self.script.shards)])
         self.process.start()
 
-    def restart(self, seconds: float, keep_session: bool, in_handler: bool) -> None:
+    def restart(self, seconds: float, keep_session: bool, in_handler: bool, drain: float) -> None:
         """Let the application close, at once or at its next event, and another process begin ``seconds`` later."""
         process = self.process
         if process is None or process.ended:
             return
-        close = partial(process.close, keep_session=keep_session)
+        retire = partial(process.retire, drain, keep_session=keep_session)
         if in_handler:
-            process.at_next_event = close
-        self.at(self.now + (_LATEST_CLOSE if in_handler else 0.0), process.notice, close)
+            process.application.at_next_event = retire
+        self.at(self.now + (_LATEST_CLOSE if in_handler else 0.0), process.notice, retire)
         self._begin_again_after(process, seconds)
 
     def crash(self, seconds: float) -> None:
@@ -169,12 +171,15 @@ class World:
 
     def _begin_again_after(self, process: Process, seconds: float) -> None:
         """When the process has ended, another one is to begin ``seconds`` later."""
-        process.at_end = partial(self._bury, process, seconds)
+        process.at_end = partial(self._end, process, seconds)
+
+    def _end(self, process: Process, seconds: float) -> None:
+        if not process.gone:
+            process.save()
+        self._bury(process, seconds)
 
     def _bury(self, process: Process, seconds: float) -> None:
         if self.process is process and not self._over:
-            self._saved = [shard.session for shard in process.shards]
-            self._left_at = self.now
             process.gone = True
             self.process = None
             self.at(self.now + seconds, self.begin)
@@ -208,11 +213,11 @@ class World:
         self._expect_dispatch(index)
 
     def _weigh(self) -> None:
-        """Promise G10, once an hour; a bot that settles by hand may hold back what it likes."""
+        """Promise G10, once an hour."""
         self.at(self.now + 3600.0, self._weigh)
         policy = self.bot.policy
         most = _MOST_WEIGHT + _WEIGHT_OF_A_MEMORY * (policy.remember_seen + policy.remember_done)
-        if self.process is not None and self.bot.settle != "manual":
+        if self.process is not None:
             for machine in (self.process.desk.account, *self.process.shards):
                 held = weight(machine)
                 name = type(machine).__name__

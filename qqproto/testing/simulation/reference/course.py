@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from qqproto.policy import Policy
-from qqproto.session import Session
+from qqproto.testing.simulation.reference.deliveries import Deliveries, Known
 from qqproto.testing.simulation.reference.table import NO_CODE, NO_REFUSAL, next_after, why_it_ends
 from qqproto.testing.simulation.reference.verdict import demand
 
@@ -70,8 +70,8 @@ class Course:
     """Which session a shard has, and what it may do next."""
 
     policy: Policy
+    deliveries: Deliveries
     session: str | None = None
-    received: int = 0
     since: float = 0.0
     away_since: float = 0.0
     busy: bool = False
@@ -83,12 +83,11 @@ class Course:
     refused_identifies: int = 0
     refused_tokens: list[float] = field(default_factory=list)
     conflicts: list[float] = field(default_factory=list)
-    untold: deque[int] = field(default_factory=deque)
-    left_out: set[int] = field(default_factory=set)
 
-    def restore(self, session: Session, age: float, now: float) -> None:
-        """The process begins with a saved session, which is not older than what may be resumed."""
-        self.session, self.received = session.id, session.settled
+    def restore(self, known: Known, age: float, now: float) -> None:
+        """The process begins with a saved session, which may be resumed."""
+        self.session = known.session
+        self.deliveries.restore(known, age, now)
         self.since = self.away_since = now - age
         self.may = (RESUME,)
 
@@ -107,48 +106,21 @@ class Course:
             session, sequence = data["session_id"], data["seq"]
             demand(session not in self.refused, "G5", f"session {session} is resumed after it was refused")
             demand(session == self.session, "G5", f"session {session} is resumed, not {self.session}")
-            right = sequence == self.received
-            demand(right, "G5", f"the Resume says sequence {sequence}, but {self.received} was received")
+            received = self.deliveries.received
+            demand(sequence == received, "G5", f"the Resume says sequence {sequence}, where {received} is right")
+            self.deliveries.resumes()
         else:
             self.session = None
-
-    def beats(self, sequence: Any) -> None:
-        """A heartbeat was sent: it names the sequence up to which everything is settled, null before there is one."""
-        known = self.received if self.session is not None else 0
-        right = sequence is None or (type(sequence) is int and 0 < sequence <= known)
-        demand(right, "G7", f"a heartbeat names sequence {sequence!r}, and {known} was received")
 
     def goes_live(self, session: str | None, now: float) -> None:
         """READY came with a new session, or RESUMED (None)."""
         if session is not None:
-            self.session, self.received, self.since = session, 0, now
-            self.left_out.clear()
+            self.session, self.since = session, now
+            self.deliveries.begins(session)
         self.busy = False
         self.dead_resumes = self.refused_identifies = 0
         self.refused_tokens.clear()
         self.may = (RESUME,)
-
-    def dispatched(self, sequence: Any) -> None:
-        """A dispatch of the session came; a sequence that came before is a repetition, one that was left out is not."""
-        self.busy = True
-        if type(sequence) is int and (sequence > self.received or sequence in self.left_out):
-            self.untold.append(sequence)
-            self.counted(sequence)
-
-    def told(self, sequence: int | None) -> None:
-        """A dispatch was handed out; one without a sequence is nobody's to judge."""
-        if sequence is not None:
-            due = self.untold.popleft() if self.untold else None
-            demand(sequence == due, "G7", f"dispatch {sequence} was handed out, where {due} was due")
-
-    def counted(self, sequence: Any) -> None:
-        """A sequence came, in a dispatch, READY or RESUMED."""
-        if type(sequence) is not int:
-            return
-        self.left_out.discard(sequence)
-        if sequence > self.received:
-            self.left_out.update(range(max(self.received + 1, sequence - self.policy.max_missing), sequence))
-            self.received = sequence
 
     # -- and after it ---------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ slot that is far away, something that is no WebSocket, ``close()``). Every end o
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from qqproto.events import (
@@ -20,14 +21,17 @@ from qqproto.events import (
     LoopLag,
     Offline,
     Online,
+    Resumed,
+    SessionRefused,
     Stopped,
 )
 from qqproto.failures import Failure
 from qqproto.policy import Policy
-from qqproto.session import Session
 from qqproto.testing.simulation.reference.course import IDENTIFY, RESUME, Course, End
 from qqproto.testing.simulation.reference.debts import Debts, Renewal
+from qqproto.testing.simulation.reference.deliveries import Deliveries, Known
 from qqproto.testing.simulation.reference.endings import Endings
+from qqproto.testing.simulation.reference.ledger import Ledger
 from qqproto.testing.simulation.reference.pace import Pace
 from qqproto.testing.simulation.reference.presence import Presence
 from qqproto.testing.simulation.reference.pulse import Pulse
@@ -37,10 +41,23 @@ from qqproto.testing.simulation.reference.talk import Talk
 from qqproto.testing.simulation.reference.verdict import Broken, demand
 
 
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What a process finds in its store: what was known of the session when it was saved, ``age`` seconds ago, and
+    whether it is another bot's, layout's or set of intents'."""
+
+    known: Known
+    age: float
+    foreign: bool
+
+
 class ShardObserver:
     """Sees what one shard does. Every method raises :class:`Broken` where a promise is broken."""
 
-    def __init__(self, index: int, count: int, policy: Policy, purse: Purse, slack: float, now: float) -> None:
+    def __init__(
+        self, index: int, count: int, policy: Policy, purse: Purse, slack: float, now: float, deliveries: Deliveries,
+        ledger: Ledger,
+    ) -> None:  # fmt: skip
         self._index = index
         self._count = count
         self._policy = policy
@@ -56,7 +73,11 @@ class ShardObserver:
         self._disturbed_at = now
         self.alarm = float("-inf")
         """Until then :meth:`check` has nothing to say."""
-        self.course = Course(policy)
+        self._deliveries = deliveries
+        self._ledger = ledger
+        self._owes_refusal = False
+        self._saved: Known | None = None
+        self.course = Course(policy, deliveries)
         self.pace = Pace(policy, slack, now)
         self._endings = Endings(policy, self.course, self.pace, self._debts, self._renewal, purse, count)
         self.talk: Talk | None = None
@@ -64,10 +85,12 @@ class ShardObserver:
         self.closing = False
         self.stopped: Stopped | None = None
 
-    def restore(self, session: Session, age: float, now: float) -> None:
+    def restore(self, saved: Saved, now: float) -> None:
         """It was given a saved session."""
-        if age <= self._policy.saved_session_life:
-            self.course.restore(session, age, now)
+        if saved.foreign or not 0.0 <= saved.age <= self._policy.saved_session_life:
+            self._owes_refusal = True
+        else:
+            self.course.restore(saved.known, saved.age, now)
 
     @property
     def connected(self) -> bool:
@@ -111,7 +134,7 @@ class ShardObserver:
         demand(talk.hello_at is not None, "G5", f"opcode {opcode} was sent before Hello")
         if opcode == 1:
             talk.pulse.beat(now)
-            self.course.beats(data)
+            self._beats(talk, data, now)
             return
         demand(opcode in (IDENTIFY, RESUME), "G5", f"opcode {opcode} was sent, which no client sends")
         demand(talk.auth is None, "G5", "a connection was authenticated twice")
@@ -154,7 +177,7 @@ class ShardObserver:
         elif opcode == 9 and talk.op9 is not False:
             talk.op9, talk.op9_at = data is True, now
         elif opcode == 0 and isinstance(message.get("t"), str):
-            self._heard_dispatch(talk, message["t"], message.get("s"), data, now)
+            self._heard_dispatch(talk, message, now)
 
     def heard_close(self, code: int | None, now: float) -> None:
         """A close frame came."""
@@ -169,6 +192,29 @@ class ShardObserver:
         if self.talk is not None:
             self.talk.pulse.heard_at = now
             self.talk.broken = True
+
+    # -- the application, and what is saved -----------------------------------------------------------------------
+
+    def settles(self, session: str | None, sequence: int | None) -> None:
+        """The application has finished with a dispatch."""
+        self._deliveries.settles(sequence, session)
+        self._ledger.finished(session, sequence)
+
+    def saves(self, now: float, *, anew: bool) -> Known:
+        """The session is saved; not ``anew``: the shard said that nothing has been settled since the last time."""
+        demand(self.course.session is not None, "G5", "a session is saved that is over")
+        known = self._deliveries.known(now)
+        new = self._saved is None or known.differs_from(self._saved)
+        demand(anew or not new, "G7", "something was settled, and the shard says that there is nothing to save")
+        self._saved = known
+        return known
+
+    def take_stock(self, last: int | None = None) -> None:
+        """Nothing may be missing of what has come, up to ``last``, but for what is told as missing or will be."""
+        deliveries = self._deliveries
+        self._ledger.write_off(deliveries.jumped)
+        deliveries.jumped.clear()
+        self._ledger.balance(self.course.session, deliveries.received if last is None else last)
 
     # -- the process ----------------------------------------------------------------------------------------------
 
@@ -233,7 +279,8 @@ class ShardObserver:
         self.alarm = talk.pulse.alarm(self.reading) if talk is not None and live else float("-inf")
         if self.stopped is not None or self.closing:
             return
-        demand(not self.course.untold, "G7", f"dispatch {self.course.untold} was not handed out")
+        demand(not self._owes_refusal, "G7", "a saved session was left aside, and no SessionRefused was told")
+        self._deliveries.drained()
         demand(self._endings.untold is None, "G1", "a connection ended, and no Disconnected was told")
         self._debts.settle()
         if talk is not None:
@@ -253,7 +300,10 @@ class ShardObserver:
             return
         demand(not self.closing, "G8", f"{type(event).__name__} was told after close()")
         if isinstance(event, Dispatch):
-            self.course.told(event.sequence)
+            self._deliveries.told(event.sequence, event.session_id, marked=event.redelivered)
+            self._ledger.handed_out(event.session_id, event.sequence)
+            if self._deliveries.by_delivery:
+                self._ledger.finished(event.session_id, event.sequence)
             return
         if isinstance(event, Disconnected):
             self._endings.told(event, now, connected=self.talk is not None or self._dial_by is not None)
@@ -276,8 +326,23 @@ class ShardObserver:
                 self._presence.goes(now)
         elif isinstance(event, Offline):
             self._presence.offline(now)
+        elif isinstance(event, Resumed):
+            self._deliveries.told_resumed(event.replayed, event.missing, restored=event.restored)
+            self.take_stock(self._deliveries.resumed_up_to)
+        elif isinstance(event, SessionRefused):
+            demand(self._owes_refusal, "G7", f"the saved session was refused: {event.reason}")
+            demand(bool(event.reason.strip()), "G8", "SessionRefused without a reason")
+            self._owes_refusal = False
 
     # -- steps ----------------------------------------------------------------------------------------------------
+
+    def _beats(self, talk: Talk, sequence: Any, now: float) -> None:
+        """A session that is about to be given up need not be named any more."""
+        given_up = talk.auth is None and IDENTIFY in self.course.due(now)
+        if self.course.session is None or (given_up and sequence is None):
+            demand(sequence is None, "G7", f"a heartbeat names sequence {sequence!r} of no session")
+        else:
+            self._deliveries.beats(sequence)
 
     def _authenticates(self, opcode: int, data: dict[str, Any], now: float) -> None:
         self.course.authenticates(opcode, data, now)
@@ -285,28 +350,31 @@ class ShardObserver:
         if opcode == IDENTIFY:
             self._purse.identified(now)
 
-    def _heard_dispatch(self, talk: Talk, kind: str, sequence: Any, data: Any, now: float) -> None:
+    def _heard_dispatch(self, talk: Talk, message: dict[str, Any], now: float) -> None:
+        kind, data = message["t"], message.get("d")
         if kind == "READY":
             session = data.get("session_id") if isinstance(data, dict) else None
             if talk.auth is None or talk.live_at is not None:
                 return
             if isinstance(session, str) and session:
-                self._goes_live(talk, session, sequence, now)
+                self._goes_live(talk, session, now)
+                self._deliveries.counted(message.get("s"))
             else:
                 talk.no_session = True
         elif kind == "RESUMED":
             if talk.auth == RESUME and talk.live_at is None:
-                self._goes_live(talk, None, sequence, now)
+                self._goes_live(talk, None, now)
+                self._deliveries.resumed(message.get("s"))
         elif talk.live_at is not None or talk.auth == RESUME:
             talk.progress_at = now
-            self.course.dispatched(sequence)
+            self.course.busy = True
+            self._deliveries.came(message, now, replaying=talk.live_at is None)
 
-    def _goes_live(self, talk: Talk, session: str | None, sequence: Any, now: float) -> None:
+    def _goes_live(self, talk: Talk, session: str | None, now: float) -> None:
         talk.live_at = now
         talk.announced = True
         self._presence.comes()
         self.course.goes_live(session, now)
-        self.course.counted(sequence)
         self._debts.told_configuration = False
 
     def _heard_end(self, how: str, now: float, code: int | None = None, retry_after: float = 0.0) -> None:

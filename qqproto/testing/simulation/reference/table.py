@@ -30,6 +30,11 @@ REST_EXPIRED = 11244
 """The token has expired: another one is asked for at once, and then it is an error like any other."""
 
 
+NAMING = frozenset(("C2C_MESSAGE_CREATE", "GROUP_AT_MESSAGE_CREATE", "GROUP_MESSAGE_CREATE", "AT_MESSAGE_CREATE",
+                    "MESSAGE_CREATE", "DIRECT_MESSAGE_CREATE", "INTERACTION_CREATE"))  # fmt: skip
+"""The types whose ``d.id`` names the event; those of all others name a guild, a channel, a person."""
+
+
 def next_after(code: int | None) -> str:
     """R, I, T or F, for a code that is no answer to a Resume."""
     if code in NO_CODE or code in _RESUME:

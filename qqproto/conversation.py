@@ -392,6 +392,7 @@ class Conversation:
         else:
             # The close frame that follows names the cause; one recovery comes of both.
             self._session_refused = True
+            self._timers.stop(Timer.HELLO)
             self._timers.stop(Timer.READY)
             self._timers.set(Timer.CAUSE, now + self._policy.invalid_session_wait)
 

@@ -48,6 +48,18 @@ def test_what_follows_op_9_does_not_excuse_a_refused_identify(afterwards: Callab
     assert host.gateways_asked == [True, True]
 
 
+def test_the_cause_of_op_9_is_awaited_although_hello_did_not_come() -> None:
+    host = Host()
+    host.run(19.0)
+    host.say(REFUSED)
+
+    host.run(3.0)
+    assert host.take(Disconnected) == []
+    host.server_closes(4004)
+
+    assert host.only(Disconnected).verdict is Verdict.REFRESH_TOKEN
+
+
 def test_4004_after_op_9_has_another_token_asked_for_as_well() -> None:
     host = Host()
     host.up()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from qqproto.testing.simulation import stream
 from qqproto.testing.simulation.link import Link
@@ -120,6 +120,10 @@ def _without(replay: list[dict[str, Any]], what: str) -> tuple[list[dict[str, An
     return [message for message in replay if message["s"] % 3], [message for message in replay if not message["s"] % 3]
 
 
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON (RFC 8259 §6)")
+
+
 class Talk:
     """One client on one connection."""
 
@@ -193,7 +197,7 @@ class Talk:
     def say_nonsense(self, message: str | bytes) -> None:
         """A message that should not be; some of it means something all the same."""
         try:
-            envelope = json.loads(message)
+            envelope = json.loads(message, parse_constant=_refuse)
         except (ValueError, RecursionError):
             envelope = None
         usable = isinstance(envelope, dict) and type(envelope.get("op")) is int

@@ -11,11 +11,14 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
+from benchmarks import sessions
 from benchmarks.peers import PEERS, Run
 from benchmarks.work import SIZES, dispatch, frame
 
 _BYTES_A_ROUND = 1 << 20
+_SESSION_ROUNDS = 3
 
 
 @dataclass
@@ -84,9 +87,11 @@ def main() -> None:
     for size in options.sizes:
         print(f"measuring {size}-byte dispatches, {options.rounds} rounds …", file=sys.stderr)
         rows += measure(size, options.rounds)
+    print(f"measuring settlement and saving, {_SESSION_ROUNDS} rounds …", file=sys.stderr)
+    costs = sessions.measure(_SESSION_ROUNDS)
     if options.json:
         about = {"python": platform.python_version(), "machine": platform.machine(), "rounds": options.rounds}
-        print(json.dumps({**about, "rows": [asdict(row) for row in rows]}, indent=1))
+        print(json.dumps({**about, "rows": _plain(rows), "sessions": _plain(costs)}, indent=1))
         return
     print(f"In memory, one frame a chunk, CPython {platform.python_version()}, medians of {options.rounds} rounds.")
     print("ratio = qqproto's time ÷ the peer's; spread = its 10th to 90th percentile.\n")
@@ -95,6 +100,13 @@ def main() -> None:
         print(
             f"{row.size:>6}  {row.peer:<26} {row.microseconds:>8.2f}  {row.ratio:>6.2f}  {row.low:.2f}-{row.high:.2f}"
         )
+    print("\nOn loopback sockets, the asyncio driver: µs of CPU time an event, all threads of the bot's process.")
+    print("ratio = with a SQLite store ÷ without.\n")
+    print(sessions.table(costs))
+
+
+def _plain(rows: Sequence[Row] | Sequence[sessions.Row]) -> list[dict[str, Any]]:
+    return [asdict(row) for row in rows]
 
 
 if __name__ == "__main__":

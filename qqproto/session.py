@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from qqproto.config import ShardConfig
@@ -52,7 +52,10 @@ class Session:
 
     def to_bytes(self) -> bytes:
         """The session as UTF-8 JSON, with a version, for :meth:`from_bytes`."""
-        return json.dumps({"version": _VERSION, **asdict(self)}, ensure_ascii=False, separators=(",", ":")).encode()
+        # Not `asdict`, which copies every name: a session is saved every second.
+        fields = {field: getattr(self, field) for field in self.__slots__}
+        fields["user"] = {"id": self.user.id, "username": self.user.username}
+        return json.dumps({"version": _VERSION, **fields}, ensure_ascii=False, separators=(",", ":")).encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Session:

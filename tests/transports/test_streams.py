@@ -89,6 +89,21 @@ async def test_the_peers_end_is_told_as_an_empty_read(bench: Bench, scheme: str)
 
 
 @on_benches
+async def test_what_is_sent_around_the_peers_end_is_no_bug(bench: Bench) -> None:
+    """A heartbeat may be due in any turn of the loop."""
+    listener = Listener()
+    async with beside(hang_up) as port, bench.stream(listener, port) as connection:
+        await eventually(lambda: listener.told)
+        while listener.told[-1] not in ("closed", "failed"):
+            connection.send(b"x" * 10_000)
+            await checkpoint()
+        connection.send(b"x")
+        await bench.end(connection)
+
+    assert listener.told in (["opened", "end", "closed"], ["opened", "end", "failed"], ["opened", "failed"])
+
+
+@on_benches
 async def test_a_reset_is_a_failure(bench: Bench) -> None:
     async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readexactly(5)

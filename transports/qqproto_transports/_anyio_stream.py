@@ -45,6 +45,7 @@ class AnyioStream(StreamCore):
         """Set when reading may go on; None: it does."""
         self._closing = False
         self._finished = False
+        """Whether nothing more is read, and nothing more taken to be sent."""
         self._life = tasks.start(self._live)
 
     # -- what the runner asks -------------------------------------------------------------------------------------
@@ -100,6 +101,7 @@ class AnyioStream(StreamCore):
             self._take(None)
             with self._reading:
                 await self._read(sock)
+            self._finished = True
         except Exception as error:
             self._fail(error)
 
@@ -133,7 +135,7 @@ class AnyioStream(StreamCore):
     # -- steps: what is sent --------------------------------------------------------------------------------------
 
     def _put(self, data: bytes) -> None:
-        if not data or self._sock is None or self._over:
+        if not data or self._sock is None or self._over or self._finished:
             return
         if self._unsent:
             self._unsent += data

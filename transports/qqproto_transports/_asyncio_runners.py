@@ -167,7 +167,8 @@ class AsyncioCrew(AsyncCrew[AsyncioShardRunner]):
             waiter = loop.create_future()
             self._waiters.append(waiter)
             try:
-                await asyncio.wait([waiter], timeout=left)
+                if not condition():  # Another thread may have been quicker.
+                    await asyncio.wait([waiter], timeout=left)
             finally:
                 self._waiters.remove(waiter)
 

@@ -17,7 +17,7 @@ SANS_IO := $(wildcard tests/core tests/fuzz tests/outages tests/testing)
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
-demo: $(VENV)/.run ## a bot and a local gateway over real sockets, with outages, in about a minute (DRIVER=trio, sync)
+demo: $(VENV)/.run ## a bot and a local gateway over real sockets, with outages, in a minute and a half (DRIVER=trio, sync)
 	@$(BIN)/qqproto demo $(DRIVER:%=--driver %)
 
 test: lint types ## lint, types, and every test on one Python

@@ -130,8 +130,8 @@ def demo_command(
 ) -> None:
     """Watch a bot come back from outages.
 
-    A local gateway, a bot, messages all the time, and what silences bots; it ends by itself after about a minute. Exit
-    code 0 says that everything went as promised.
+    A local gateway, a bot, messages all the time, and what silences bots; it ends by itself after about a minute and a
+    half. Exit code 0 says that everything went as promised.
     """
     try:
         code = asyncio.run(demo(as_json=as_json, driver=read_driver(driver)))

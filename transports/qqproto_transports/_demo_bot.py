@@ -13,6 +13,7 @@ from qqproto.events import Event
 from qqproto.policy import Policy
 from qqproto.protocol.intents import Intents
 from qqproto.status import Status
+from qqproto_transports._common import Proxy
 
 
 class Gateway(Protocol):
@@ -32,9 +33,9 @@ class Bot(ABC):
     module: str
     """Its driver."""
 
-    def __init__(self, credentials: Credentials, endpoints: Endpoints, policy: Policy) -> None:
+    def __init__(self, credentials: Credentials, endpoints: Endpoints, proxy: Proxy, policy: Policy) -> None:
         driver = importlib.import_module(self.module)
-        account = driver.BotAccount(credentials, endpoints=endpoints, policy=policy)
+        account = driver.BotAccount(credentials, endpoints=endpoints, proxy=proxy, policy=policy)
         # The drivers are alike, which no type checker can know.
         self._gateway: Any = driver.open_gateway(account, intents=Intents.GROUP_AND_C2C_EVENT)
         self.gateway: Gateway = self._gateway

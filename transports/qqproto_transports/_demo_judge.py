@@ -88,6 +88,10 @@ def judge_scene(outcome: Outcome, scene: Scene, stage: Stage, events: Sequence[E
     diagnosis = (describe(ends[0]) if ends else None) or "none"
     if not any(text in diagnosis for text in promise.because):
         broken.append(f"the bot's diagnosis was to say {' or '.join(promise.because)!r}, and is: {diagnosis}")
+    later = [describe(end) or "" for end in ends[1:]]
+    for text in promise.then:
+        if not any(text in line for line in later):
+            broken.append(f"a later diagnosis was to say {text!r}, and none does")
     told = [type(event).__name__ for event in events if isinstance(event, (Offline, Online))]
     if told != (["Offline", "Online"] if scene.tries else []):
         broken.append(f"of its being away the bot told: {' and '.join(told) or 'nothing'}")

@@ -15,6 +15,14 @@ _BUDGET = 101
 """Tries: one more than the largest number after which a bot's code gives up for good (10, 99, 100: hermes-agent#14539,
 #15490 and others)."""
 
+_ACT = _BUDGET // 3 + 1
+"""Tries in each act of an outage that has several."""
+
+_SLOW_ACT = 3
+"""The same, where each try takes two seconds."""
+
+_LONGEST_ACT = 20.0
+
 _NO_HOST = "no-such-gateway.invalid"
 """A name that nobody will ever have (RFC 2606)."""
 
@@ -27,13 +35,15 @@ class Promise:
     """What is promised of a scene.
 
     The bot is live again within ``back_within`` seconds of the moment from which nothing stands in its way, at the
-    price of so many Resumes and Identifies; the first line of its diagnosis holds one of the texts of ``because``. Or
-    it stops for the reason ``stops``, tells how to mend that, and does nothing more. That nothing is lost or repeated,
-    that each connection has its heartbeats, and that the bot tells the truth about itself is promised of every scene.
+    price of so many Resumes and Identifies; the first line of its diagnosis holds one of the texts of ``because``, and
+    for each text of ``then`` there is a later one that holds it. Or it stops for the reason ``stops``, tells how to
+    mend that, and does nothing more. That nothing is lost or repeated, that each connection has its heartbeats, and
+    that the bot tells the truth about itself is promised of every scene.
     """
 
     back_within: float = 0.0
     because: tuple[str, ...] = ("",)
+    then: tuple[str, ...] = ()
     resumes: int = 1
     identifies: int = 0
     stops: StopReason | None = None
@@ -130,6 +140,38 @@ async def _accept(stage: Stage) -> None:
     await stage.network.accept()
 
 
+async def _through_proxy(stage: Stage) -> None:
+    stage.send_through_proxy()
+    _talk(stage).send_reconnect(stage.gateway.now)
+
+
+async def _proxy_fails(stage: Stage) -> None:
+    """The outage of the first report, in its acts."""
+    network, told = stage.way_to_proxy, len(stage.events)
+
+    async def after(tries: int) -> None:
+        soon = stage.failed_tries(told) + tries
+        await stage.until(lambda: stage.failed_tries(told) >= soon, _LONGEST_ACT)
+
+    stage.proxy.drops = True
+    _talk(stage).send_reconnect(stage.gateway.now)
+    await after(_ACT)
+    network.impostor = b"HTTP/1.1 502 Bad Gateway\r\n\r\n"
+    await after(_ACT)
+    network.impostor = None
+    network.refuse()
+    await after(_SLOW_ACT if sys.platform == "win32" else _ACT)
+    stage.send_through_proxy(over_tls=True)
+    network.swallows = True
+    await network.accept()
+    await after(2)
+
+
+async def _proxy_works(stage: Stage) -> None:
+    stage.proxy.drops = stage.way_to_proxy.swallows = False
+    stage.send_through_proxy()
+
+
 async def _sandbox_only(stage: Stage) -> None:
     _talk(stage).close(4914, "only sandbox is allowed", stage.gateway.now)
 
@@ -200,6 +242,27 @@ SCENES = (
         tries=11 if sys.platform == "win32" else _BUDGET,
         end=_accept,
         relief="the port is open again",
+    ),
+    Scene(
+        "into a proxy",
+        "the gateway asks for a new connection, and from now on the bot has to go through a proxy",
+        _through_proxy,
+        Promise(_A_SECOND, ("op 7",)),
+    ),
+    Scene(
+        "proxy outage",
+        "in the middle of a reconnect the proxy drops connections, then answers 502, then is gone, then hangs in the"
+        " TLS handshake",
+        _proxy_fails,
+        Promise(
+            # The handshake that hangs when it is over has to be given up first.
+            back_within=POLICY.dial_timeout + 2 * _A_SECOND,
+            because=("op 7",),
+            then=("the connection was cut", "(HTTP 502)", "nobody listens there", "could not be opened in time"),
+        ),
+        tries=2 * _ACT + 2 + (_SLOW_ACT if sys.platform == "win32" else _ACT),
+        end=_proxy_works,
+        relief="the proxy works again",
     ),
     Scene(
         "code 4914",

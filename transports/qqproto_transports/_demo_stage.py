@@ -16,6 +16,7 @@ from qqproto.testing import FakeConversation, group_at_message
 from qqproto_transports._common import GatewayStopped
 from qqproto_transports._demo_bot import AsyncioBot, Bot
 from qqproto_transports._network import Network
+from qqproto_transports._proxy import ProxyServer
 from qqproto_transports.local_gateway import LocalGateway
 
 HEARTBEAT = 1.0
@@ -50,10 +51,15 @@ _MESSAGE_ID = "ROBOT1.0_demo-"
 @asynccontextmanager
 async def open_stage(tell: Callable[[Event], None], driver: type[Bot] = AsyncioBot) -> AsyncIterator[Stage]:
     """The stage, for as long as the block lasts. ``tell`` is called with each event but the messages."""
-    async with LocalGateway(heartbeat_interval=HEARTBEAT) as gateway, Network(gateway.port) as network:
+    async with (
+        LocalGateway(heartbeat_interval=HEARTBEAT) as gateway,
+        Network(gateway.port) as network,
+        ProxyServer() as proxy,
+        Network(proxy.port) as way_to_proxy,
+    ):
         gateway.platform.behaviour.heartbeat_grace = PATIENCE_OF_GATEWAY
         gateway.platform.behaviour.slack = _SLACK
-        stage = Stage(gateway, network, tell, driver)
+        stage = Stage(gateway, network, proxy, way_to_proxy, tell, driver)
         stage.name_host("127.0.0.1")
         try:
             yield stage
@@ -67,17 +73,27 @@ class Stage:
     Numbered messages are sent twenty times a second, from the first READY on, whether the bot is there or not: ``sent``
     is the last number, ``received`` how often each arrived. ``events`` is what else the bot was told. ``recoveries``
     counts READY and RESUMED, and ``live_since`` is when the last of them came. ``over`` says why the bot has stopped,
-    None as long as it has not.
+    None as long as it has not. ``proxy`` is one through which the bot goes if it is told to, ``way_to_proxy`` the
+    network in front of it.
     """
 
     def __init__(
-        self, gateway: LocalGateway, network: Network, tell: Callable[[Event], None], driver: type[Bot]
+        self,
+        gateway: LocalGateway,
+        network: Network,
+        proxy: ProxyServer,
+        way_to_proxy: Network,
+        tell: Callable[[Event], None],
+        driver: type[Bot],
     ) -> None:
         self.gateway = gateway
         self.network = network
+        self.proxy = proxy
+        self.way_to_proxy = way_to_proxy
+        self._proxy_url: str | None = None
         url = f"http://127.0.0.1:{network.port}"
         endpoints = Endpoints(api_base=url, token_url=f"{url}/app/getAppAccessToken")
-        self._life = driver(gateway.credentials, endpoints, POLICY)
+        self._life = driver(gateway.credentials, endpoints, lambda url: self._proxy_url, POLICY)
         self.bot = self._life.gateway
         self.sent = 0
         self.received: Counter[int] = Counter()
@@ -135,6 +151,10 @@ class Stage:
     def name_host(self, host: str) -> None:
         """From now on the platform says that its gateway is on ``host``."""
         self.gateway.platform.gateway_url = f"ws://{host}:{self.network.port}/websocket"
+
+    def send_through_proxy(self, *, over_tls: bool = False) -> None:
+        """From now on the bot goes through the proxy, to which it is to speak TLS or not."""
+        self._proxy_url = f"{'https' if over_tls else 'http'}://127.0.0.1:{self.way_to_proxy.port}"
 
     def silence(self) -> None:
         """Nobody writes anything any more."""

@@ -21,7 +21,7 @@ class ProxyServer:
 
     ``login`` are the user name and the password it wants, if any, ``tls`` makes it an HTTPS proxy. ``targets`` are the
     hosts and ports for which it was asked, ``tunnels`` is how many are open now, ``turned_away`` how often the
-    credentials were wrong.
+    credentials were wrong. While ``drops`` is set, whoever asks has his connection broken off.
     """
 
     def __init__(self, *, login: tuple[str, str] | None = None, tls: ssl.SSLContext | None = None) -> None:
@@ -33,6 +33,7 @@ class ProxyServer:
         self.targets: list[tuple[str, int]] = []
         self.tunnels = 0
         self.turned_away = 0
+        self.drops = False
 
     async def __aenter__(self) -> ProxyServer:
         self._server = await asyncio.start_server(self._talk, _HOST, 0, ssl=self._tls)
@@ -91,6 +92,9 @@ class ProxyServer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         host, port = await self.agree(reader, writer)
+        if self.drops:
+            break_off(writer.transport)
+            return
         self.targets.append((host, port))
         try:
             far_reader, far_writer = await asyncio.open_connection(host, port)

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import h11
 
 from qqproto import HTTPRequest, HTTPResponse
-from qqproto.testing import reply
 
 MAX_HEAD = 16 << 10
-MAX_BODY = 1 << 20
 
 
 class HTTPServerSide:
     """Feed it what the client sends, write what :meth:`receive` returns.
 
     ``finished``: nothing more is answered on this connection. ``upgrade``: the client wants a WebSocket, and these are
-    the bytes of its request and of whatever followed; the connection is then no business of HTTP any more.
+    the bytes of its request and of whatever followed; the connection is then no business of HTTP any more. Without
+    ``upgrades`` such a request is one like any other.
     """
 
-    def __init__(self, answer: Callable[[HTTPRequest], HTTPResponse]) -> None:
+    def __init__(
+        self, answer: Callable[[HTTPRequest], HTTPResponse], *, max_body: int = 1 << 20, upgrades: bool = False
+    ) -> None:
         self._answer = answer
+        self._max_body = max_body
+        self._upgrades = upgrades
         self._wire = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
         self._raw = bytearray()
         self._request: h11.Request | None = None
@@ -54,12 +58,12 @@ class HTTPServerSide:
             if _size(event) > MAX_HEAD:
                 # h11 takes a longer one if it comes in one piece.
                 return self._refuse(431, f"a head of more than {MAX_HEAD} bytes")
-            if _asks_for_websocket(event):
+            if self._upgrades and _asks_for_websocket(event):
                 self.upgrade = bytes(self._raw)
         elif isinstance(event, h11.Data):
             self._body += event.data
-            if len(self._body) > MAX_BODY:
-                return self._refuse(413, f"a body of more than {MAX_BODY} bytes")
+            if len(self._body) > self._max_body:
+                return self._refuse(413, f"a body of more than {self._max_body} bytes")
         elif isinstance(event, h11.EndOfMessage):
             return self._on_request()
         elif isinstance(event, h11.ConnectionClosed):
@@ -73,7 +77,7 @@ class HTTPServerSide:
             HTTPRequest(
                 request.method.decode("ascii"),
                 request.target.decode("ascii"),
-                {name.decode("ascii"): value.decode("latin-1") for name, value in request.headers},
+                _headers(request),
                 bytes(self._body),
             )
         )
@@ -100,7 +104,17 @@ class HTTPServerSide:
         self.finished = True
         if self._wire.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             return b""
-        return self._send(reply(status, {"code": status, "message": what}, Connection="close"))
+        body = json.dumps({"code": status, "message": what}).encode()
+        return self._send(HTTPResponse(status, {"Content-Type": "application/json", "Connection": "close"}, body))
+
+
+def _headers(request: h11.Request) -> dict[str, str]:
+    """By name; the values of one that comes twice in one, as HTTP has it."""
+    found: dict[str, str] = {}
+    for raw_name, raw_value in request.headers:
+        name, value = raw_name.decode("ascii"), raw_value.decode("latin-1")
+        found[name] = f"{found[name]}, {value}" if name in found else value
+    return found
 
 
 def _size(request: h11.Request) -> int:

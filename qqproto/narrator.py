@@ -69,6 +69,7 @@ class Narrator:
 
     def __init__(self) -> None:
         self._shards: dict[int, _Memory] = {}
+        self._refusals: dict[str, tuple[int, _Repeats]] = {}
 
     def line(self, event: Event, now: float) -> Line | None:
         """The line for ``event``, None if it is not worth one (now). ``extra``'s keys begin with ``qq_``."""
@@ -124,6 +125,20 @@ class Narrator:
             case Stopped(reason=reason, hint=hint, code=code):  # pragma: no branch - the union is closed
                 level = _INFO if reason is StopReason.CLOSED else _ERROR
                 return _line(level, event, f"stopped: {hint}", qq_reason=reason.value, qq_code=code)
+
+    def refusal(self, status: int, reason: str, now: float) -> Line | None:
+        """The line for a request that a webhook has turned away, None if it is not worth one (now).
+
+        ``reason`` is that of :attr:`WebhookReply.refused <qqproto.webhook.WebhookReply.refused>`; there are few of
+        them, and each is told more rarely the more often it comes, so that nobody outside can fill the log.
+        """
+        count, repeats = self._refusals.get(reason, (0, _Repeats()))
+        count += 1
+        self._refusals[reason] = count, repeats
+        if not repeats.tells(count, now):
+            return None
+        text = f"webhook: a request was refused with {status}, {reason}" + (f" ({count} so far)" if count > 1 else "")
+        return _WARNING, text, {"qq_event": "WebhookRefused", "qq_status": status, "qq_count": count}
 
     def _disconnected(self, event: Disconnected, memory: _Memory, now: float) -> Line | None:
         fields = {

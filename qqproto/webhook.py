@@ -126,7 +126,7 @@ class Webhook:
 
     def _handle(self, headers: dict[str, str], body: bytes, unix_time: float) -> WebhookReply:
         if len(body) > self._max_body:
-            raise _Refused(413, f"the body has {len(body)} bytes, more than {self._max_body}")
+            raise _Refused(413, f"the body has more than {self._max_body} bytes")
         if headers.get(_APP_ID, self._app_id) != self._app_id:
             raise _Refused(403, "the request is for another bot")
         signature = self._check_signature(headers, body, unix_time)

@@ -12,6 +12,8 @@ import qqproto
 import qqproto.protocol.dispatches
 import qqproto.testing
 import qqproto.testing.simulation
+import qqproto.webhook
+import qqproto_transports.asgi
 import qqproto_transports.asyncio
 import qqproto_transports.local_gateway
 import qqproto_transports.stores
@@ -62,6 +64,8 @@ def public_names(module: ModuleType) -> list[str]:
     [
         ("api.md", qqproto),
         ("dispatches.md", qqproto.protocol.dispatches),
+        ("webhooks.md", qqproto.webhook),
+        ("webhooks.md", qqproto_transports.asgi),
         ("testing.md", qqproto.testing),
         ("simulation.md", qqproto.testing.simulation),
         ("asyncio.md", qqproto_transports.asyncio),

@@ -191,3 +191,22 @@ def test_the_rest_is_a_line_each() -> None:
         assert words in line[1]
     assert narrator.line(Online(0, None), 0.0) is None
     assert narrator.line(Dispatch("X", {}), 0.0) is None
+
+
+def test_requests_that_a_webhook_refuses_are_told_ever_more_rarely_each_reason_by_itself() -> None:
+    narrator = Narrator()
+    lines = [narrator.refusal(401, "the request is not signed", float(now)) for now in range(70)]
+    told = [line[1] for line in lines if line is not None]
+
+    assert told[:3] == [
+        "webhook: a request was refused with 401, the request is not signed",
+        "webhook: a request was refused with 401, the request is not signed (2 so far)",
+        "webhook: a request was refused with 401, the request is not signed (4 so far)",
+    ]
+    assert len(told) == 7
+    assert narrator.refusal(413, "too much", 70.0) == (
+        logging.WARNING,
+        "webhook: a request was refused with 413, too much",
+        {"qq_event": "WebhookRefused", "qq_status": 413, "qq_count": 1},
+    )
+    assert narrator.refusal(401, "the request is not signed", 4000.0) is not None

@@ -465,7 +465,7 @@ def test_a_dispatch_without_a_type_is_refused(type: Any) -> None:
 def test_a_body_beyond_the_limit_is_refused_unread() -> None:
     hook = webhook(policy=Policy(max_http_body=100))
     raw = b" " * 101
-    refused(hook.handle(headers_of(raw), raw, NOW), 413, "101 bytes, more than 100")
+    refused(hook.handle(headers_of(raw), raw, NOW), 413, "more than 100 bytes")
     assert hook.handle({}, validation("x", "1").ljust(100), NOW).status == 200
 
 

@@ -15,6 +15,7 @@ from qqproto.shard import Shard
 from qqproto_transports._account_runner import AccountRunner, Asker
 from qqproto_transports._async_gateway import AsyncCrew
 from qqproto_transports._asyncio_stream import AsyncioStream
+from qqproto_transports._changes import Changes
 from qqproto_transports._clock import LONGEST_WAIT
 from qqproto_transports._common import HTTPExchange
 from qqproto_transports._egress import Egress
@@ -145,32 +146,13 @@ class AsyncioShardRunner(ShardRunner):
         self._alarm.set(at)
 
 
-class AsyncioCrew(AsyncCrew[AsyncioShardRunner]):
+class AsyncioCrew(Changes, AsyncCrew[AsyncioShardRunner]):
     """The runners of one gateway, and how their end is waited for on asyncio."""
 
     def __init__(self, account: AsyncioAccountRunner) -> None:
-        super().__init__()
+        Changes.__init__(self)
+        AsyncCrew.__init__(self)
         self._account = account
-        self._waiters: list[asyncio.Future[None]] = []
-
-    def changed(self) -> None:
-        for waiter in self._waiters:
-            waiter.get_loop().call_soon_threadsafe(_wake, waiter)
-
-    async def until(self, condition: Callable[[], bool], timeout: float | None) -> None:
-        loop = asyncio.get_running_loop()
-        deadline = None if timeout is None else loop.time() + timeout
-        while not condition():
-            left = None if deadline is None else deadline - loop.time()
-            if left is not None and left <= 0:
-                return
-            waiter = loop.create_future()
-            self._waiters.append(waiter)
-            try:
-                if not condition():  # Another thread may have been quicker.
-                    await asyncio.wait([waiter], timeout=left)
-            finally:
-                self._waiters.remove(waiter)
 
     async def shut(self, timeout: float, *, keep_session: bool = False) -> None:
         self.close(keep_session=keep_session)
@@ -207,8 +189,3 @@ class AsyncioKeeper(Keeper):
 
     def _set_alarm(self, at: float | None) -> None:
         self._alarm.set(at)
-
-
-def _wake(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)

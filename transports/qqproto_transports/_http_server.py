@@ -17,13 +17,20 @@ class HTTPServerSide:
 
     ``finished``: nothing more is answered on this connection. ``upgrade``: the client wants a WebSocket, and these are
     the bytes of its request and of whatever followed; the connection is then no business of HTTP any more. Without
-    ``upgrades`` such a request is one like any other.
+    ``upgrades`` such a request is one like any other. ``refused`` is told of what is turned away here, as no HTTP, or
+    as too much of it.
     """
 
     def __init__(
-        self, answer: Callable[[HTTPRequest], HTTPResponse], *, max_body: int = 1 << 20, upgrades: bool = False
+        self,
+        answer: Callable[[HTTPRequest], HTTPResponse],
+        *,
+        max_body: int = 1 << 20,
+        upgrades: bool = False,
+        refused: Callable[[int, str], object] = lambda status, what: None,
     ) -> None:
         self._answer = answer
+        self._refused = refused
         self._max_body = max_body
         self._upgrades = upgrades
         self._wire = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
@@ -102,6 +109,7 @@ class HTTPServerSide:
     def _refuse(self, status: int, what: str) -> bytes:
         """Say why, and be done: after such a request nobody knows where the next one begins."""
         self.finished = True
+        self._refused(status, what)
         if self._wire.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             return b""
         body = json.dumps({"code": status, "message": what}).encode()

@@ -29,6 +29,12 @@ class Journal:
         if line is not None:
             self._write(*line)
 
+    def refusal(self, status: int, reason: str) -> None:
+        """A webhook turned a request away."""
+        line = self._narrator.refusal(status, reason, self._clock())
+        if line is not None:
+            self._write(*line)
+
     def bug(self, shard: int, error: BaseException) -> None:
         """``error`` ends ``shard``. One that ends several shards has one traceback."""
         traceback = None if error is self._bug else error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,8 @@ from qqproto_transports._failures import failure_of
 from qqproto_transports._gateway import shard_configs
 from qqproto_transports._http import exchange_by
 from qqproto_transports._journal import Journal
+from qqproto_transports._listener import CannotListen
+from qqproto_transports._webhook_server import WebhookServer
 from qqproto_transports.stores import SessionStore
 
 if TYPE_CHECKING:
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BotAccount",
+    "CannotListen",
     "Gateway",
     "GatewayStopped",
     "HTTPExchange",
@@ -40,8 +44,10 @@ __all__ = [
     "Proxy",
     "Shards",
     "Unavailable",
+    "WebhookServer",
     "failure_of",
     "open_gateway",
+    "open_webhook",
     "run",
 ]
 
@@ -83,6 +89,44 @@ def open_gateway(
         user_agent=user_agent,
     )
     return Gateway(account, configs, policy or account.policy, loads, logger, store, auto=shards == "auto")
+
+
+def open_webhook(
+    account: Credentials | BotAccount,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    ssl_context: ssl.SSLContext | None = None,
+    settle: SettleMode = "iteration",
+    require_signature: bool = False,
+    max_skew: float = 300.0,
+    policy: Policy | None = None,
+    logger: Logger | None = None,
+    unix_time: Callable[[], float] = time.time,
+) -> WebhookServer:
+    """A bot's events over webhooks, from a small server of its own; to be used as :func:`open_gateway` is.
+
+    It listens on ``port`` of ``host`` while its block lasts, with TLS if there is an ``ssl_context``, and takes POSTs
+    at any path. The platform wants HTTPS on port 80, 443, 8080 or 8443, so that usually a reverse proxy stands before
+    it; inside of a web framework, :class:`~qqproto_transports.asgi.WebhookApp` takes its place. Iterating yields
+    dispatches alone. Which ones come is chosen in the QQ console. Needs the package cryptography (extra ``webhook``);
+    entering raises :class:`CannotListen`.
+
+    ``account``, ``settle`` and ``logger`` are as in :func:`open_gateway`; ``require_signature``, ``max_skew`` and
+    ``policy`` are those of :class:`~qqproto.webhook.Webhook`. ``unix_time`` gives Unix seconds.
+    """
+    return WebhookServer(
+        account,
+        host,
+        port,
+        ssl_context,
+        settle=settle,
+        require_signature=require_signature,
+        max_skew=max_skew,
+        policy=policy,
+        logger=logger,
+        unix_time=unix_time,
+    )
 
 
 class Gateway(AsyncGateway[AsyncioShardRunner]):

@@ -15,7 +15,8 @@ import pytest
 
 from qqproto import Credentials, HTTPRequest, HTTPResponse, Policy
 from qqproto.testing import FakeCallbacks
-from qqproto_transports.asyncio import CannotListen, WebhookServer, open_webhook
+from qqproto_transports.asyncio import WebhookServer, open_webhook
+from qqproto_transports.local_gateway import CannotListen
 from tests.transports.callbacks import BOT, NOW, heard, platform, said, unix_time
 from tests.transports.certificates import server_context, trusting
 from tests.transports.loops import eventually, on_loop

@@ -42,9 +42,9 @@ class WebhookApp(CallbackAddress):
     503, which leaves it to the platform to deliver it again.
 
     ``account`` is a :class:`~qqproto_transports.asyncio.BotAccount` where REST calls need one of other endpoints, an
-    HTTP client or a proxy, or where it is shared; credentials will do otherwise. ``settle`` says when a dispatch is
-    done, as in :func:`~qqproto_transports.asyncio.open_gateway`. ``require_signature``, ``max_skew`` and ``policy`` are
-    those of :class:`~qqproto.webhook.Webhook`. Refusals are logged to ``logger``, by default
+    HTTP client or a proxy, or where it is shared; credentials will do otherwise, and the app makes one. ``settle`` says
+    when a dispatch is done, as in :func:`~qqproto_transports.asyncio.open_gateway`. ``require_signature``, ``max_skew``
+    and ``policy`` are those of :class:`~qqproto.webhook.Webhook`. Refusals are logged to ``logger``, by default
     ``logging.getLogger("qqproto")``. ``unix_time`` gives Unix seconds.
     """
 

@@ -27,7 +27,6 @@ from qqproto_transports._failures import failure_of
 from qqproto_transports._gateway import shard_configs
 from qqproto_transports._http import exchange_by
 from qqproto_transports._journal import Journal
-from qqproto_transports._listener import CannotListen
 from qqproto_transports._webhook_server import WebhookServer
 from qqproto_transports.stores import SessionStore
 
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BotAccount",
-    "CannotListen",
     "Gateway",
     "GatewayStopped",
     "HTTPExchange",
@@ -110,7 +108,7 @@ def open_webhook(
     at any path. The platform wants HTTPS on port 80, 443, 8080 or 8443, so that usually a reverse proxy stands before
     it; inside of a web framework, :class:`~qqproto_transports.asgi.WebhookApp` takes its place. Iterating yields
     dispatches alone. Which ones come is chosen in the QQ console. Needs the package cryptography (extra ``webhook``);
-    entering raises :class:`CannotListen`.
+    entering raises :class:`~qqproto_transports.local_gateway.CannotListen`, an OSError, if the port cannot be had.
 
     ``account``, ``settle`` and ``logger`` are as in :func:`open_gateway`; ``require_signature``, ``max_skew`` and
     ``policy`` are those of :class:`~qqproto.webhook.Webhook`. ``unix_time`` gives Unix seconds.

@@ -32,8 +32,9 @@ def at_work() -> set[threading.Thread]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Each driver, and those that a module names beside them, in ``MORE_DRIVERS``."""
-    if "driver" in metafunc.fixturenames:
+    """Each driver, and those that a module names beside them, in ``MORE_DRIVERS``; unless a test chooses for itself."""
+    chosen = any("driver" in marker.args[0] for marker in metafunc.definition.iter_markers("parametrize"))
+    if "driver" in metafunc.fixturenames and not chosen:
         drivers = [*DRIVERS, *getattr(metafunc.module, "MORE_DRIVERS", [])]
         metafunc.parametrize("driver", drivers, indirect=True, ids=[driver.name for driver in drivers])
 

@@ -107,6 +107,7 @@ class Stage:
         """The bot's account at this platform."""
         options.setdefault("endpoints", self.endpoints)
         options.setdefault("ssl_context", _trusting())
+        options.setdefault("proxy", None)
         return self.driver.module.BotAccount(credentials or self.credentials, policy=policy, **options)
 
     def bot(self, *, account: Any = None, policy: Policy = QUICK, **options: Any) -> Bot:

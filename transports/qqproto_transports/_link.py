@@ -100,6 +100,11 @@ class End(asyncio.Protocol):
         return self._transport is not None and not self.over and not self._ended
 
     @property
+    def stalled(self) -> bool:
+        """Whether it takes nothing more, and so does not see an end either."""
+        return "stall" in self._unread_for
+
+    @property
     def _other(self) -> End:
         return self._link.other(self)
 

@@ -44,6 +44,8 @@ class Bot:
         self.events: list[Event] = []
         self.handed = 0
         """How many events it was handed, listened to or not."""
+        self.handler: Callable[[Event], object] = lambda event: None
+        """What it does with each event; what that returns is awaited, if it can be."""
         self.busy = False
         """Whether its handler takes its time: no other event is asked for meanwhile."""
         self._heard: queue.SimpleQueue[Event] = queue.SimpleQueue()
@@ -90,7 +92,7 @@ class Bot:
 
     def aclose(self, timeout: float = 5.0) -> None:
         """Close the gateway and wait for its end."""
-        self.driver.aclose(self.gateway, timeout)
+        self.driver.call(lambda: self.driver.closing(self.gateway, timeout))
 
     def cancel(self) -> None:
         """Cancel its body."""
@@ -161,10 +163,11 @@ class Bot:
     def entered(self) -> None:
         self._entered.set()
 
-    def take(self, event: Event) -> None:
+    def take(self, event: Event) -> object:
         self._heard.put(event)
         self.handed += 1
         self._may_go_on.wait()
+        return self.handler(event)
 
     def left(self, error: BaseException | None) -> None:
         self.error = error

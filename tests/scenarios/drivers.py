@@ -46,14 +46,17 @@ class Gateway(Protocol):
 
 
 class Life(Protocol):
-    """A bot, for the driver that lets it live: each event is given to ``take``, and no other while it is ``busy``."""
+    """A bot, for the driver that lets it live: each event is given to ``take``, and no other while it is ``busy``.
+
+    What ``take`` returns is awaited, where drivers await, if it can be.
+    """
 
     @property
     def gateway(self) -> Any: ...
     @property
     def busy(self) -> bool: ...
     def entered(self) -> None: ...
-    def take(self, event: Event) -> None: ...
+    def take(self, event: Event) -> object: ...
     def left(self, error: BaseException | None) -> None: ...
 
 
@@ -86,9 +89,9 @@ class Driver(ABC):
         """Cancel the bot's body, in a driver that knows of cancellation."""
         raise NotImplementedError
 
-    def aclose(self, gateway: Any, timeout: float) -> None:
-        """Say goodbye, and wait for its end."""
-        self.call(lambda: gateway.aclose(timeout))
+    def closing(self, gateway: Any, timeout: float) -> object:
+        """Say goodbye, and wait for its end: to be called, and awaited where drivers await, where bots live."""
+        return gateway.aclose(timeout)
 
 
 class AsyncioDriver(Driver):
@@ -125,7 +128,9 @@ class AsyncioDriver(Driver):
             async with life.gateway as gateway:
                 life.entered()
                 async for event in gateway:
-                    life.take(event)
+                    taken = life.take(event)
+                    if inspect.isawaitable(taken):
+                        await taken
                     while life.busy:  # noqa: ASYNC110  # a story in another thread says when it is not
                         await asyncio.sleep(PAUSE)
         except BaseException as error:
@@ -177,7 +182,9 @@ class TrioDriver(Driver):
             async with life.gateway as gateway:
                 life.entered()
                 async for event in gateway:
-                    life.take(event)
+                    taken = life.take(event)
+                    if inspect.isawaitable(taken):
+                        await taken
                     while life.busy:  # noqa: ASYNC110  # a story in another thread says when it is not
                         await anyio.sleep(PAUSE)
         except BaseException as error:
@@ -217,8 +224,9 @@ class SyncDriver(Driver):
     def call(self, function: Callable[[], Any]) -> Any:
         return function()
 
-    def aclose(self, gateway: Any, timeout: float) -> None:
+    def closing(self, gateway: Any, timeout: float) -> object:
         gateway.shut(timeout)
+        return None
 
     def _live(self, life: Life) -> None:
         try:

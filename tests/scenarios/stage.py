@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypeVar, overload
 
 from qqproto import Credentials, Endpoints, Policy
-from qqproto.testing import FakeConversation, FakePlatform, c2c_message
+from qqproto.testing import FakeConversation, FakePlatform, FakeSession, c2c_message
 from qqproto_transports._network import Network
 from qqproto_transports.local_gateway import LocalGateway
 from tests.scenarios.bots import INTENTS, QUICK, Bot
@@ -156,11 +156,11 @@ class Stage:
             assert time.monotonic() < deadline, f"it never came: {condition}"
             time.sleep(PAUSE)
 
-    def say(self, *contents: object, shard: int = 0) -> None:
-        """Somebody writes to the bot, whether it is there or not."""
+    def say(self, *contents: object, shard: int = 0, to: FakeSession | None = None) -> None:
+        """Somebody writes to the bot, whether it is there or not; to a session that may be over, if one is named."""
 
         def say() -> None:
-            session = self.platform.session(shard)
+            session = to or self.platform.session(shard)
             for content in contents:
                 id = f"ROBOT1.0_{content}_{session.sequence}"
                 message = c2c_message(str(content), id=id, now=self.local.now)
@@ -168,11 +168,11 @@ class Stage:
 
         self.do(say)
 
-    def talk(self, act: Callable[[FakeConversation, float], object]) -> None:
+    def talk(self, act: Callable[[FakeConversation, float], object], *, shard: int = 0) -> None:
         """Do something on the gateway's side of the bot's live connection; a moment later there may be another one."""
 
         def find_and_act() -> None:
-            talk = self.platform.session().live
+            talk = self.platform.session(shard).live
             assert talk is not None, "the bot is not there"
             act(talk, self.local.now)
 

@@ -9,7 +9,7 @@ import sys
 import httpx
 
 from qqproto import Credentials, Disconnected, Dispatch, Endpoints, Intents, Ready
-from qqproto_transports.asyncio import BotAccount, Gateway, GatewayStopped, open_gateway
+from qqproto_transports import asyncio as driver
 
 DEFAULTS = Endpoints()
 ENDPOINTS = Endpoints(
@@ -18,7 +18,7 @@ ENDPOINTS = Endpoints(
 )
 
 
-async def reply(http: httpx.AsyncClient, gateway: Gateway, message: Dispatch) -> None:
+async def reply(http: httpx.AsyncClient, account: driver.BotAccount, message: Dispatch) -> None:
     """Say the same again, where it was said."""
     data = message.data
     if message.type == "GROUP_AT_MESSAGE_CREATE":
@@ -28,18 +28,20 @@ async def reply(http: httpx.AsyncClient, gateway: Gateway, message: Dispatch) ->
     else:
         return
     body = {"content": data["content"].strip(), "msg_type": 0, "msg_id": data["id"], "msg_seq": 1}
-    response = await http.post(ENDPOINTS.api_base + path, json=body, headers=await gateway.authorization())
+    response = await http.post(ENDPOINTS.api_base + path, json=body, headers=await account.authorization())
     print("replied" if response.is_success else f"the reply was refused: {response.text}", flush=True)
 
 
 async def main() -> None:
-    account = BotAccount(Credentials(os.environ["QQ_APP_ID"], os.environ["QQ_SECRET"]), endpoints=ENDPOINTS)
-    async with httpx.AsyncClient() as http, open_gateway(account, intents=Intents.GROUP_AND_C2C_EVENT) as gateway:
-        async for event in gateway:
+    account = driver.BotAccount(Credentials(os.environ["QQ_APP_ID"], os.environ["QQ_SECRET"]), endpoints=ENDPOINTS)
+    # Over webhooks this is `driver.open_webhook(account, port=8080)`, and nothing else changes.
+    bot = driver.open_gateway(account, intents=Intents.GROUP_AND_C2C_EVENT)
+    async with httpx.AsyncClient() as http, bot as events:
+        async for event in events:
             match event:
                 case Dispatch():
                     try:
-                        await reply(http, gateway, event)
+                        await reply(http, account, event)
                     except Exception as error:  # one message that cannot be answered must not end the bot
                         print(f"{event.type}: {error!r}", file=sys.stderr, flush=True)
                 case Ready(user=user):
@@ -53,5 +55,5 @@ async def main() -> None:
 if __name__ == "__main__":
     try:
         asyncio.run(main())
-    except GatewayStopped as stopped:
+    except driver.GatewayStopped as stopped:
         sys.exit(str(stopped))

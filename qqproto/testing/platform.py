@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 from qqproto.config import Framing
 from qqproto.errors import LocalProtocolError
@@ -95,6 +96,10 @@ class FakePlatform:
     def handle_request(self, request: HTTPRequest, now: float) -> HTTPResponse:
         """The reply to an HTTP request. The host in its URL does not matter."""
         return self._rest.handle(request, now)
+
+    def allow_replies(self, event_id: str, data: Any, now: float) -> None:
+        """An event went to a bot by another way than a session, by :class:`FakeCallbacks` say: it may be replied to."""
+        self._registry.replies.allow_both(event_id, data, now)
 
     def connect(self, now: float, framing: Framing = Framing.BYTES) -> int:
         """A client's stream is up (framing TEXT: its WebSocket); returns its number. Then drain."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -44,6 +45,41 @@ async def test_the_echo_bot_answers_where_it_was_asked() -> None:
         assert private.body["content"] == "psst"
         assert platform.violations == []
         assert bot.errors == []
+
+
+BY_GATEWAY = "driver.open_gateway(account, intents=Intents.GROUP_AND_C2C_EVENT)"
+
+
+@on_loop
+async def test_the_echo_bot_moves_to_webhooks_with_one_line(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    lines = (EXAMPLES / "echo.py").read_text(encoding="utf-8").splitlines()
+    moved = [line.replace(BY_GATEWAY, f"driver.open_webhook(account, port={port})") for line in lines]
+    assert sum(one != other for one, other in zip(lines, moved, strict=True)) == 1
+    program = tmp_path / "echo.py"
+    program.write_text("\n".join(moved), encoding="utf-8")
+
+    async with LocalGateway() as gateway:
+        said: list[str] = []
+        bot = launched(sys.executable, "-W", "error", str(program), settings=settings_of(gateway))
+        async with bot as echo_bot, gateway.deliver_to(f"http://127.0.0.1:{port}/", say=said.append) as callbacks:
+            await callbacks.validated.wait()
+            asked = group_at_message("hello", id="ROBOT1.0_group", group="G1", now=gateway.now)
+            callbacks.dispatch("GROUP_AT_MESSAGE_CREATE", asked, id="e-1")
+            asked = c2c_message("psst", id="ROBOT1.0_private", user="U1", now=gateway.now)
+            callbacks.dispatch("C2C_MESSAGE_CREATE", asked, id="e-2")
+            platform = gateway.platform
+            await eventually(lambda: len(platform.messages) == 2)
+            group, private = platform.messages
+
+            assert (group.place, group.target, group.body["content"]) == ("groups", "G1", "hello")
+            assert (private.place, private.target, private.body["content"]) == ("users", "U1", "psst")
+            assert callbacks.delivered == ["e-1", "e-2"]
+            assert platform.violations == []
+            assert platform.sessions == {}, "no WebSocket was opened"
+            assert echo_bot.errors == []
 
 
 @on_loop

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from qqproto import Abort, CloseConnection, Credentials, Endpoints, HTTPRequest, HTTPResponse, SendData, SendText
-from qqproto.testing import Behaviour, FakeBot, FakePlatform, reply
+from qqproto.testing import Behaviour, FakeBot, FakeCallbacks, FakePlatform, reply
 from qqproto_transports._break_off import break_off
+from qqproto_transports._callbacks import Callbacks
 from qqproto_transports._http_server import HTTPServerSide
 from qqproto_transports._listener import CannotListen, Connection, Listener
 
@@ -72,6 +74,16 @@ class LocalGateway:
     def now(self) -> float:
         """The event loop's time: the ``now`` of the platform's levers."""
         return asyncio.get_running_loop().time()
+
+    def deliver_to(self, url: str, *, say: Callable[[str], None] = lambda text: None) -> Callbacks:
+        """Events for the bot by webhook, as a block: ``async with gateway.deliver_to(url) as callbacks``.
+
+        As the platform does it, the address is validated first (``await callbacks.validated.wait()``); then
+        ``callbacks.dispatch(type, data, id=…)`` posts an event, signed, and again while it is not acknowledged. ``say``
+        is told what happens. Needs the package cryptography.
+        """
+        sender = FakeCallbacks(self.platform.bot, url)
+        return Callbacks(sender, lambda id, data: self.platform.allow_replies(id, data, self.now), say=say)
 
     # -- the block ------------------------------------------------------------------------------------------------
 

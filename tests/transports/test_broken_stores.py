@@ -246,7 +246,7 @@ async def test_a_file_that_becomes_read_only_is_told_and_the_bot_stays(path: Pat
             async with bot_at(local, store=store, policy=OFTEN) as gateway:
                 await until(gateway, lambda event: isinstance(event, Ready))
                 store._database.execute("PRAGMA query_only = 1")  # What a mount that became read-only looks like.
-                await still_hears(gateway, local)
+                say(local, "news")
                 failed = await until(gateway, is_failure)
                 assert failed == StoreFailed(0, "save", "OperationalError: attempt to write a readonly database")
                 await still_hears(gateway, local)
@@ -267,7 +267,7 @@ async def test_a_file_that_another_program_has_locked_is_told_and_saved_when_it_
                 await eventually(lambda: store.load("11111111", (0, 1)))
                 other = sqlite3.connect(path, isolation_level=None, timeout=30.0)
                 other.execute("BEGIN IMMEDIATE")
-                await still_hears(gateway, local)
+                say(local, "news")
                 failed = await until(gateway, is_failure)
                 assert failed == StoreFailed(0, "save", "OperationalError: database is locked")
                 await still_hears(gateway, local)

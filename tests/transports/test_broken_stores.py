@@ -185,6 +185,7 @@ async def test_a_process_that_may_write_no_more_says_so_and_goes_on(tmp_path_fac
     path = tmp_path_factory.mktemp("bot") / "bot.sqlite"
     program = (
         "import resource, sys\n"
+        "sys.dont_write_bytecode = True\n"  # Half of it would be written, and kept.
         "resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))\n"
         f"sys.argv = ['qqproto', 'listen', '--json', '--session', {str(path)!r}]\n"
         "from qqproto_transports.cli import main\n"

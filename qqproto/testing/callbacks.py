@@ -17,7 +17,7 @@ class FakeCallbacks:
     Each method makes one request, to be sent by whoever can: to a :class:`~qqproto.webhook.Webhook`, to a framework's
     test client, or over a socket. The address has been proved to be the bot's when :meth:`confirms` has said so of the
     answer to :meth:`validation`. The platform delivers an event again, with a new signature, when it is not
-    acknowledged: :meth:`again`.
+    acknowledged: :meth:`again`. Raises ImportError without cryptography.
 
     >>> from qqproto import Credentials
     >>> from qqproto.webhook import Webhook
@@ -29,6 +29,7 @@ class FakeCallbacks:
     """
 
     def __init__(self, bot: FakeBot, url: str = "https://bot.test/callback") -> None:
+        SigningKey(bot.secret)  # Without cryptography it says so now, and not at the first event.
         self.bot = bot
         self.url = url
         self._sent = 0

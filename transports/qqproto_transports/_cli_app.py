@@ -13,6 +13,8 @@ import typer
 import qqproto
 from qqproto_transports._cli_input import (
     UsageError,
+    read_address,
+    read_callback_url,
     read_credentials,
     read_driver,
     read_endpoints,
@@ -23,6 +25,7 @@ from qqproto_transports._cli_input import (
 from qqproto_transports._cli_listen import listen
 from qqproto_transports._cli_print import People
 from qqproto_transports._cli_serve import serve
+from qqproto_transports._cli_webhook import listen_to_callbacks
 from qqproto_transports._demo import demo
 from qqproto_transports._demo_bot import DRIVERS
 from qqproto_transports.local_gateway import CannotListen, LocalGateway
@@ -73,6 +76,9 @@ def listen_command(
     proxy: Annotated[
         str, typer.Option(metavar="URL|env|none", help="The proxy to go through; env: as the environment says.")
     ] = "env",
+    webhook: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Take callbacks at this address, and open no WebSocket.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line in place of text.")] = False,
 ) -> None:
     """Print a bot's events until you stop it.
@@ -85,11 +91,19 @@ def listen_command(
 
     With a session file nothing is missed by a restart within an hour: what came in between is printed by the next
     start.
+
+    With --webhook the platform calls instead: which events come is chosen in its console, and HTTPS has to be spoken by
+    a proxy in front.
     """
     try:
         credentials = read_credentials(app_id, secret_file, os.environ)
         endpoints, bits = read_endpoints(api_base, token_url), read_intents(intents)
         way = read_proxy(proxy)
+        if webhook is not None:
+            if session is not None or shards != "1":
+                raise UsageError("--webhook goes with neither --session nor --shards: callbacks have no sessions")
+            host, port = read_address(webhook)
+            raise typer.Exit(asyncio.run(listen_to_callbacks(credentials, host, port, as_json=as_json)))
         coming = listen(credentials, endpoints, bits, read_shards(shards), session=session, proxy=way, as_json=as_json)
         code = asyncio.run(coming)
     except UsageError as error:
@@ -107,6 +121,9 @@ def serve_command(
     rotate_every: Annotated[
         float | None, typer.Option(min=1.0, metavar="SECONDS", help="Ask for a new connection (op 7) this often.")
     ] = None,
+    webhook: Annotated[
+        str | None, typer.Option(metavar="URL", help="Post the events to this address, signed, as the platform does.")
+    ] = None,
 ) -> None:
     """Run a QQ gateway of your own, to try bots on.
 
@@ -114,8 +131,10 @@ def serve_command(
     addresses can be set, and is strict: what a client does wrong is told. Type "help" for its levers.
     """
     try:
-        asyncio.run(serve(LocalGateway(host, port), People().say, every=every, rotate_every=rotate_every))
-    except CannotListen as error:
+        url = read_callback_url(webhook) if webhook is not None else None
+        gateway = LocalGateway(host, port)
+        asyncio.run(serve(gateway, People().say, every=every, rotate_every=rotate_every, webhook=url))
+    except (CannotListen, UsageError) as error:
         _fail(str(error))
 
 

@@ -124,3 +124,21 @@ def read_driver(name: str) -> type[Bot]:
     except ModuleNotFoundError as error:
         raise UsageError(f"the {name} driver needs {error.name}: python -m pip install {error.name}") from None
     return driver
+
+
+def read_address(text: str) -> tuple[str, int]:
+    """Where to listen for callbacks: ``HOST:PORT``, a host of IPv6 in brackets; all of this machine without a host."""
+    host, colon, port = text.strip().rpartition(":")
+    if (
+        not colon
+        or not re.fullmatch("[0-9]{1,5}", port)
+        or int(port) > 65535
+        or (":" in host and not host.startswith("["))
+    ):
+        raise UsageError(f"--webhook is {text!r}: give HOST:PORT, such as 127.0.0.1:8080")
+    return host.strip("[]") or "0.0.0.0", int(port)
+
+
+def read_callback_url(text: str) -> str:
+    """The address that events are to be posted to."""
+    return _check_url("--webhook", text, "http://127.0.0.1:8080/")

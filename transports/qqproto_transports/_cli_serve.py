@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 from qqproto.testing import FakeConversation, c2c_message, group_at_message
+from qqproto_transports._callbacks import Callbacks
+from qqproto_transports._cli_input import UsageError
 from qqproto_transports._cli_print import shorten
 from qqproto_transports._cli_stdin import lines_from_stdin
 from qqproto_transports._cli_watch import Watch
@@ -24,13 +27,28 @@ quit         the end; so does Ctrl-C"""
 
 
 async def serve(
-    gateway: LocalGateway, say: Callable[[str], None], *, every: float | None, rotate_every: float | None
+    gateway: LocalGateway,
+    say: Callable[[str], None],
+    *,
+    every: float | None,
+    rotate_every: float | None,
+    webhook: str | None = None,
 ) -> None:
-    """Serve until somebody asks it to stop. Raises CannotListen."""
-    async with gateway:
+    """Serve until somebody asks it to stop; with ``webhook``, events go to that address, and to no WebSocket.
+
+    Raises CannotListen, and UsageError if a package is missing.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(gateway)
         ended = asyncio.Event()
         desk, watch = Desk(gateway, say, ended.set), Watch(gateway.platform)
         print(how_to_connect(gateway), flush=True)
+        if webhook is not None:
+            try:
+                desk.callbacks = gateway.deliver_to(webhook, say=say)
+            except ImportError as error:
+                raise UsageError(str(error)) from None
+            await stack.enter_async_context(desk.callbacks)
 
         def look() -> None:
             for line in watch.news():
@@ -86,6 +104,8 @@ class Desk:
         self._say = say
         self._leave = leave
         self._messages = 0
+        self.callbacks: Callbacks | None = None
+        """Where the events go, if not to a WebSocket."""
 
     def obey(self, line: str) -> None:
         """Do what somebody typed."""
@@ -108,7 +128,7 @@ class Desk:
 
     def send_sample(self) -> None:
         """Somebody mentions the bot in a group, if there ever was one."""
-        if self._gateway.platform.sessions:
+        if self._gateway.platform.sessions or self.callbacks is not None:
             self._dispatch("GROUP_AT_MESSAGE_CREATE", f"sample {self._messages + 1}")
 
     def rotate(self) -> None:
@@ -116,13 +136,18 @@ class Desk:
         self._pull("the gateway asks for a new connection (op 7)", lambda talk, now: talk.send_reconnect(now))
 
     def _dispatch(self, type: str, content: str) -> None:
+        make = c2c_message if type == "C2C_MESSAGE_CREATE" else group_at_message
+        if self.callbacks is not None:
+            self._messages += 1
+            message = make(content, id=f"ROBOT1.0_said-{self._messages}", now=self._gateway.now)
+            self.callbacks.dispatch(type, message, id=f"{type}:said-{self._messages}")
+            return
         try:
             session = self._gateway.platform.session()
         except LookupError:
             self._say("no bot has been here yet, so nobody hears it")
             return
         self._messages += 1
-        make = c2c_message if type == "C2C_MESSAGE_CREATE" else group_at_message
         now = self._gateway.now
         session.dispatch(type, make(content, id=f"ROBOT1.0_said-{self._messages}", now=now), now)
         self._say(f"sent: {shorten(content)}" if session.live else f"kept until the bot is back: {shorten(content)}")

@@ -12,7 +12,7 @@ from qqproto_transports._callbacks import Callbacks
 from qqproto_transports._http_server import HTTPServerSide
 from qqproto_transports._listener import CannotListen, Connection, Listener
 
-__all__ = ["CannotListen", "LocalGateway"]
+__all__ = ["Callbacks", "CannotListen", "LocalGateway"]
 
 _SLACK = 0.25
 

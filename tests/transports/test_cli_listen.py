@@ -13,6 +13,7 @@ import time
 import pytest
 
 from qqproto.testing import FakeConversation, FakePlatform, HTTPFault, c2c_message, group_at_message, reply
+from qqproto_transports._proxy import ProxyServer
 from qqproto_transports.local_gateway import LocalGateway
 from tests.transports.commands import GENTLE, GROUP, MODULE, Command, environment, running, settings_of
 from tests.transports.loops import eventually, on_loop
@@ -147,6 +148,23 @@ async def test_as_many_shards_as_the_platform_recommends() -> None:
             await command.record(lambda record: (record["event"], record["shard"]) == ("ready", 0))
             await command.record(lambda record: (record["event"], record["shard"]) == ("ready", 1))
             await ends_cleanly(command)
+
+
+@on_loop
+async def test_a_proxy_may_be_named_and_the_environments_may_be_left_aside() -> None:
+    async with local_gateway() as gateway, ProxyServer() as proxy:
+        url = f"http://127.0.0.1:{proxy.port}"
+        settings = settings_of(gateway)
+        async with running("listen", "--proxy", url, "--json", settings=settings) as command:
+            await command.record(lambda record: record["event"] == "ready")
+            await ends_cleanly(command)
+        asked = list(proxy.targets)
+        async with running("listen", "--proxy", "none", "--json", settings={**settings, "all_proxy": url}) as command:
+            await command.record(lambda record: record["event"] == "ready")
+            await ends_cleanly(command)
+
+    assert len(asked) == 3, "the token, the gateway's address, the gateway"
+    assert proxy.targets == asked
 
 
 @on_loop

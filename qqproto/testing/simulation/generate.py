@@ -16,13 +16,14 @@ _SHARDS = ((14, 1), (3, 2), (2, 4), (1, 8))
 
 @dataclass(frozen=True, slots=True)
 class _Weather:
-    """How often something goes wrong, in seconds between two faults, for how many hours; what, if not everything; and
-    the seconds between two dispatches of a session, if not as usual."""
+    """How often something goes wrong, in seconds between two faults, for how many hours; what, if not everything; the
+    seconds between two dispatches of a session, if not as usual; and what comes five times as often as elsewhere."""
 
     gap: float
     hours: float
     only: tuple[str, ...] = ()
     traffic: tuple[float, ...] = ()
+    often: tuple[str, ...] = ()
 
 
 _LOSSES = (
@@ -41,7 +42,10 @@ _WEATHERS = (
     (1, _Weather(5400.0, 80.0, ("rotate", "close", "stall"))),
     (1, _Weather(150.0, 6.0, ("op 9", "refused resume", "refused identify", "revoke", "close", "refused tokens"))),
     (1, _Weather(300.0, 8.0, ("http", "budget", "revoke", "forget", "cut", "restart"))),
-    (3, _Weather(200.0, 5.0, _LOSSES, traffic=(8.0, 40.0, 200.0))),
+    (
+        3,
+        _Weather(200.0, 5.0, _LOSSES, traffic=(8.0, 40.0, 200.0), often=("crash", "gaps", "partial replay", "repeats")),
+    ),
     (1, _Weather(400.0, 12.0, ("stall", "suspend", "pause", "mute", "late acks", "black hole", "hold", "latency"))),
 )
 
@@ -80,7 +84,11 @@ def _traffic(hours: float) -> tuple[tuple[float, float], ...]:
 
 
 def _faults(dice: Dice, form: Script, weather: _Weather) -> list[Fault]:
-    kinds = [(kind.weight, (name, kind)) for name, kind in KINDS.items() if not weather.only or name in weather.only]
+    kinds = [
+        (kind.weight * (5.0 if name in weather.often else 1.0), (name, kind))
+        for name, kind in KINDS.items()
+        if not weather.only or name in weather.only
+    ]
     faults = []
     at = dice.wait(weather.gap)
     while at < form.hours * 3600.0 - CALM:

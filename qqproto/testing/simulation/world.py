@@ -27,7 +27,7 @@ from qqproto.testing.simulation.store import Store
 from qqproto.testing.simulation.timeline import Timeline
 from qqproto.testing.simulation.weight import weight
 
-_MOST_STEPS = 20_000
+_MOST_STEPS = 100_000
 """More than this without any time passing is no progress: somebody spins."""
 _GOODBYE = 30.0
 _LATEST_CLOSE = 60.0

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
-from qqproto import Account, Disconnected, Shard, StopReason, Token, Verdict
+from qqproto import Account, Disconnected, Dispatch, Session, Shard, ShardConfig, StopReason, Token, Verdict
 from qqproto.conversation import Conversation, Ending
 from qqproto.credentials import TokenLife
 from qqproto.heartbeat import Beat, Heartbeat
+from qqproto.live_session import LiveSession
+from qqproto.memory import Memory
 from qqproto.outbox import Outbox, Output
 from qqproto.pacing import Bucket, IdentifyPacer
 from qqproto.protocol import payloads
@@ -22,6 +24,12 @@ from qqproto.shard import Timer
 from qqproto.testing.simulation import Fault, Script, Violation, script_of, simulate
 
 Plant = Callable[[pytest.MonkeyPatch], None]
+
+
+DIES_AT_WORK = Script(settle="manual", work=100.0, traffic=5.0, faults=(Fault(600.0, "crash", span=5.0),))
+"""Many events are worked on when the process is killed, and some that came later are finished."""
+
+CLOSES_AT_WORK = DIES_AT_WORK.with_faults((Fault(600.0, "restart", span=5.0, value=(True, False, 0.0)),))
 
 
 @dataclass(slots=True)
@@ -230,6 +238,87 @@ def leaks(real: Callable[..., Output | None], self: Outbox) -> Output | None:
     return output
 
 
+# -- what is settled, saved, repeated and missing ----------------------------------------------------------------------
+
+
+def saved_with(change: Callable[[LiveSession, Session], dict[str, Any]]) -> Plant:
+    """What is saved of a session is something else."""
+
+    def value(real: Callable[..., Session], self: LiveSession, config: ShardConfig) -> Session:
+        session = real(self, config)
+        return replace(session, **change(self, session))
+
+    return around(LiveSession, "value", value)
+
+
+def settled_on_arrival(
+    real: Callable[..., bool], self: LiveSession, dispatch: Dispatch, *rest: Any, **how: Any
+) -> bool:
+    admitted = real(self, dispatch, *rest, **how)
+    if admitted:
+        self.settle(dispatch)
+    return admitted
+
+
+def highest_that_is_settled(self: Settlement, sequence: int | None) -> None:
+    """The watermark is wherever the last one was settled."""
+    for number in [number for number in self._open if sequence is not None and number <= sequence]:
+        del self._open[number]
+        self._late.discard(number)
+    while self._order and self._order[0] not in self._open:
+        self._order.popleft()
+
+
+def settles_by_number_alone(self: LiveSession, dispatch: Dispatch) -> None:
+    if dispatch.sequence is not None:
+        self.settlement.settle(dispatch.sequence)
+
+
+def unmarked(real: Callable[..., Dispatch], self: Conversation, *arguments: Any) -> Dispatch:
+    return replace(real(self, *arguments), redelivered=False)
+
+
+def marked_for_ever(real: Callable[..., Dispatch], self: Conversation, *arguments: Any) -> Dispatch:
+    dispatch = real(self, *arguments)
+    return replace(dispatch, redelivered=dispatch.redelivered or self.resuming)
+
+
+def hears_of_no_gap(real: Callable[..., int], self: Settlement, sequence: int | None) -> int:
+    real(self, sequence)
+    return 0
+
+
+def tells_gaps_again(real: Callable[..., int], self: Settlement, sequence: int | None) -> int:
+    untold = real(self, sequence)
+    self._untold = untold
+    return untold
+
+
+def settles_all(real: Callable[..., None], self: Shard, now: float, **options: Any) -> None:
+    """Who closes has finished, the bug believes."""
+    if self._live is not None:
+        for sequence in list(self._live.settlement._open):
+            self._live.settlement.settle(sequence)
+    real(self, now, **options)
+
+
+def turned_round(real: Callable[..., Output | None], self: Outbox) -> Output | None:
+    """Of two dispatches that wait the later one comes first."""
+    queue = self.queue
+    if len(queue) > 1 and isinstance(queue[0], Dispatch) and isinstance(queue[1], Dispatch):
+        queue[0], queue[1] = queue[1], queue[0]
+    return real(self)
+
+
+def named_by_their_thing(dispatch: Dispatch) -> tuple[str, ...]:
+    return (f"{dispatch.type} {dispatch.data.get('id')}",) if isinstance(dispatch.data, dict) else ()
+
+
+def with_one_more(real: Callable[..., Any], self: Conversation, *arguments: Any) -> None:
+    self._replayed += 1
+    real(self, *arguments)
+
+
 BUGS = [
     Bug("heartbeats are lost after the second connection", lost_after_the_second_connection, ("G3",)),
     Bug("the margin of the heartbeat is forgotten", around(Heartbeat, "begin", too_slow), ("G3",)),
@@ -288,6 +377,39 @@ BUGS = [
     Bug("a dispatch is lost now and then", around(Conversation, "_on_dispatch", loses_some), ("G7",)),
     Bug("a heartbeat names what never came", around(
         payloads, "heartbeat", lambda real, sequence: real((sequence or 0) + 1)), ("G7",)),
+    Bug("the sequence is committed on receipt", saved_with(
+        lambda live, session: {"settled": session.received, "ahead": ()}), ("G5",), script=DIES_AT_WORK),
+    Bug("what comes is settled", around(LiveSession, "admit", settled_on_arrival), ("G7",)),
+    Bug("the watermark passes over what is open", instead(Settlement, "_finish", highest_that_is_settled), ("G7",)),
+    Bug("what was seen is saved, not what is done", saved_with(
+        lambda live, session: {"done": live._recall.seen.names(live._now)}), ("G7",), script=DIES_AT_WORK),
+    Bug("what is done is not saved", saved_with(lambda live, session: {"done": ()}), ("G7",)),
+    Bug("what is settled ahead is not saved", saved_with(lambda live, session: {"ahead": ()}), ("G7",),
+        script=DIES_AT_WORK),
+    Bug("what is missing is not saved", saved_with(lambda live, session: {"missing": ()}), ("G7",)),
+    Bug("another session's dispatch is settled", instead(LiveSession, "settle", settles_by_number_alone), ("G7",)),
+    Bug("close() settles what is open", around(Shard, "close", settles_all), ("G5",), script=CLOSES_AT_WORK),
+    Bug("there is never anything new to be saved", lambda patch: patch.setattr(
+        Settlement, "progress", (0, 0)), ("G7",)),
+    Bug("what comes again is not marked", around(Conversation, "_dispatch", unmarked), ("G7",)),
+    Bug("everything after a Resume is marked", around(Conversation, "_dispatch", marked_for_ever), ("G7",)),
+    Bug("a gap is not told", around(Settlement, "resumed", hears_of_no_gap), ("G7",)),
+    Bug("a gap is told twice", around(Settlement, "resumed", tells_gaps_again), ("G7",)),
+    Bug("the number of RESUMED is taken for a dispatch's", around(
+        Settlement, "resumed", lambda real, self, sequence: (real(self, sequence), self._missing.pop(sequence, None))[0]
+    ), ("G7",)),
+    Bug("what is replayed is counted wrongly", around(Conversation, "_on_resumed", with_one_more), ("G7",)),
+    Bug("names are not looked up", instead(Memory, "knows", lambda self, names, now: False), ("G7",)),
+    Bug("two updates of one channel are one event", lambda patch: patch.setattr(
+        "qqproto.live_session.names_of", named_by_their_thing), ("G7",)),
+    Bug("what fills a gap late is a repetition", instead(
+        Settlement, "came_before",
+        lambda self, sequence: sequence <= self.received or sequence in self.out_of_order), ("G7",)),
+    Bug("dispatches are turned round", around(Outbox, "next", turned_round), ("G7",)),
+    Bug("a foreign session is gone on with", instead(Session, "unfit_for", lambda self, config: None), ("G7",)),
+    Bug("a saved session is left aside", instead(Session, "unfit_for", lambda self, config: "today"), ("G7",)),
+    Bug("a session that was refused is left aside without a word", around(
+        Shard, "_restore", lambda real, self, now: real(self, now) if self._saved_age < 3600.0 else None), ("G7",)),
     Bug("counters without end", around(Outbox, "next", leaks), ("G10",)),
 ]  # fmt: skip
 

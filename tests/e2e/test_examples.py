@@ -7,10 +7,13 @@ import sys
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
+import httpx
 import pytest
 
-from qqproto.testing import HTTPFault, c2c_message, group_at_message, reply
+from qqproto.testing import HTTPFault, Refusal, at_message, c2c_message, group_at_message, reply
+from qqproto_transports._network import Network
 from qqproto_transports.local_gateway import LocalGateway
+from tests.transports.certificates import authority, server_context
 from tests.transports.commands import Command, launched, settings_of
 from tests.transports.loops import eventually, on_loop
 
@@ -22,8 +25,12 @@ def test_an_example_is_short(example: Path) -> None:
     assert len(example.read_text(encoding="utf-8").splitlines()) < 60
 
 
+def example(name: str, settings: dict[str, str]) -> AbstractAsyncContextManager[Command]:
+    return launched(sys.executable, "-W", "error", str(EXAMPLES / name), settings=settings)
+
+
 def echo(settings: dict[str, str]) -> AbstractAsyncContextManager[Command]:
-    return launched(sys.executable, "-W", "error", str(EXAMPLES / "echo.py"), settings=settings)
+    return example("echo.py", settings)
 
 
 @on_loop
@@ -105,3 +112,56 @@ async def test_the_echo_bot_ends_with_the_hint_when_its_secret_is_wrong() -> Non
     async with LocalGateway() as gateway, echo(settings_of(gateway) | {"QQ_SECRET": "wrong"}) as bot:
         assert await bot.end() == 1
         assert bot.errors[-1].startswith("credentials: wrong AppID or AppSecret")
+
+
+@on_loop
+async def test_the_shards_come_up_as_recommended_and_hear_what_is_theirs() -> None:
+    async with LocalGateway() as gateway:
+        platform = gateway.platform
+        platform.bot.shards = platform.bot.max_concurrency = 3
+        async with example("shards.py", settings_of(gateway)) as bot:
+            await bot.line("3 are")
+            platform.session(2).dispatch("AT_MESSAGE_CREATE", at_message("hello", id="M-1"), gateway.now)
+            await bot.line("shard 2: AT_MESSAGE_CREATE")
+        async with example("shards.py", settings_of(gateway) | {"SHARDS": "2/8"}) as bot:
+            await bot.line("shard 2 is ready, 1 are")
+            assert bot.errors == []
+
+
+@on_loop
+async def test_the_health_endpoint_tells_a_supervisor() -> None:
+    async with LocalGateway() as gateway:
+        gateway.platform.behaviour.hello = False
+        async with example("health.py", settings_of(gateway) | {"HEALTH_PORT": "0"}) as bot:
+            port = (await bot.line("health on port")).split()[-1]
+            async with httpx.AsyncClient(trust_env=False) as http:
+                url = f"http://127.0.0.1:{port}/health"
+                gateway.platform.behaviour.hello = True
+                await bot.line("ready as fake bot")
+                response = await http.get(url)
+                assert (response.status_code, response.json()["online"]) == (200, True)
+                assert response.json()["shards"][0]["phase"] == "ready"
+                gateway.platform.behaviour.identify = [Refusal(code=4914, op9=None)]
+                gateway.platform.conversations[-1].close(4914, "only the sandbox", gateway.now)
+                assert await bot.end() == 1
+                assert "sandbox" in bot.errors[-1]
+
+
+@on_loop
+async def test_the_bare_machines_live_on_one_socket(tmp_path: Path) -> None:
+    roots = tmp_path / "roots.pem"
+    authority().cert_pem.write_to_path(str(roots))
+    async with LocalGateway() as gateway, Network(gateway.port, tls=server_context("127.0.0.1")) as tls:
+        gateway.platform.gateway_url = f"wss://127.0.0.1:{tls.port}/websocket"
+        settings = settings_of(gateway) | {"SSL_CERT_FILE": str(roots)}
+        async with example("bare_sockets.py", settings) as bot:
+            await bot.line("Ready(")
+            gateway.platform.conversations[0].send_reconnect(gateway.now)
+            await eventually(lambda: gateway.platform.ops() == [2, 6])
+            asked = c2c_message("psst", id="ROBOT1.0_private", user="U1", now=gateway.now)
+            gateway.platform.session().dispatch("C2C_MESSAGE_CREATE", asked, gateway.now)
+            await bot.line("psst")
+            gateway.platform.conversations[-1].close(4914, "only the sandbox", gateway.now)
+            await bot.line("Stopped(")
+            assert await bot.end() == 0
+            assert bot.errors == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from qqproto.account import Account
 from qqproto.actions import OpenConnection, SendRequest
@@ -117,6 +117,18 @@ class AsyncioAccountRunner(AccountRunner):
                 self.response_received(action.id, response)
 
 
+class Unfinished(Protocol):
+    """A :class:`~qqproto_transports._shard_runner.Stream` that says when nothing is left of it."""
+
+    finished: asyncio.Future[None]
+
+    def send(self, data: bytes) -> None: ...
+    def close(self) -> None: ...
+    def abort(self) -> None: ...
+    def pause_reading(self) -> None: ...
+    def resume_reading(self) -> None: ...
+
+
 class AsyncioShardRunner(ShardRunner):
     """Drives a Shard; each connection is an :class:`AsyncioStream`."""
 
@@ -134,13 +146,16 @@ class AsyncioShardRunner(ShardRunner):
         self._egress = egress
         self._policy = policy
         self._alarm = Alarm(account.clock, self.handle_timer)
-        self.unfinished: set[AsyncioStream] = set()
+        self.unfinished: set[Unfinished] = set()
 
-    def _dial(self, action: OpenConnection) -> AsyncioStream:
-        stream = AsyncioStream(self, action, self._egress, self._policy)
+    def _dial(self, action: OpenConnection) -> Unfinished:
+        stream = self._open_stream(action)
         self.unfinished.add(stream)
         stream.finished.add_done_callback(lambda _: self.unfinished.discard(stream))
         return stream
+
+    def _open_stream(self, action: OpenConnection) -> Unfinished:
+        return AsyncioStream(self, action, self._egress, self._policy)
 
     def _set_alarm(self, at: float | None) -> None:
         self._alarm.set(at)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Literal, TypeAlias, Union
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeAlias, Union
 
 import qqproto
+from qqproto.actions import OpenConnection
 from qqproto.events import Stopped
 from qqproto.failures import Failure
 from qqproto.protocol.rest import HTTPRequest, HTTPResponse
@@ -28,6 +31,39 @@ Logger: TypeAlias = Union[logging.Logger, "logging.LoggerAdapter[Any]"]
 """Where a host wants its log lines."""
 
 USER_AGENT = f"qqproto/{qqproto.__version__}"
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A WebSocket was closed by the server, with this code; None, 1005 and 1006 mean that no close frame came."""
+
+    code: int | None
+    reason: str = ""
+
+
+class TextSocket(Protocol):
+    """A WebSocket of a host's own client, connected.
+
+    ``receive`` waits for the next message without a timeout of its own. Each method raises what the client raises.
+    """
+
+    async def send(self, text: str, /) -> None: ...
+    async def receive(self) -> str | bytes: ...
+    async def close(self, code: int, reason: str, /) -> None: ...
+
+
+class TextDialer(Protocol):
+    """A host's own WebSocket client.
+
+    ``dial`` connects to ``opening.url`` with ``opening.headers``, for as long as its block lasts. The client must offer
+    no compression, drop no quiet link and none whose pongs are late, and take messages of
+    :attr:`~qqproto.Policy.max_message` bytes. ``explain`` says what an exception of the client's is: a close frame that
+    the server has sent, or else a failure (:func:`failure_of` knows those of aiohttp and websockets). What it does not
+    know is a bug, and it raises.
+    """
+
+    def dial(self, opening: OpenConnection, /) -> AbstractAsyncContextManager[TextSocket]: ...
+    def explain(self, error: Exception, /) -> Closed | Failure: ...
 
 
 class GatewayStopped(Exception):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
-from qqproto.config import SettleMode, ShardConfig
+from qqproto.config import Framing, SettleMode, ShardConfig
 from qqproto.events import Dispatch, Event, Stopped
 from qqproto.policy import Policy
 from qqproto.protocol.close_codes import StopReason
@@ -180,6 +180,7 @@ class GatewayCore(Delivery[Event], Generic[Runner]):
         make_runner: Callable[[Shard], Runner],
         *,
         auto: bool,
+        framing: Framing = Framing.BYTES,
     ) -> None:
         """``auto``: ``configs`` is one, and the platform is asked how many there should be."""
         chance = random.Random().random
@@ -188,7 +189,7 @@ class GatewayCore(Delivery[Event], Generic[Runner]):
             # An event in our buffer is not handed out yet, so what settles it is seen to here, in every mode.
             shard = Shard(
                 replace(config, settle="manual"),
-                random=chance, session=session, session_age=age, policy=policy, loads=loads,
+                random=chance, session=session, session_age=age, policy=policy, loads=loads, framing=framing,
             )  # fmt: skip
             self._shards[config.shard[0]] = shard
             return shard

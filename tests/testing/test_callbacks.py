@@ -5,10 +5,11 @@ import json
 import pytest
 
 from qqproto import Credentials, HTTPRequest, HTTPResponse
-from qqproto.testing import FakeBot, FakeCallbacks, c2c_message
+from qqproto.testing import FakeBot, FakeCallbacks, FakePlatform, c2c_message
 from qqproto.webhook import Webhook
 from tests.core.callbacks import headers_of
 from tests.core.samples import SAMPLES, body
+from tests.testing.clients import decoded, fetch_token, post
 
 NOW = 1_725_442_341.0
 
@@ -103,3 +104,11 @@ def test_what_counts_as_an_acknowledgement(status: int, answer: object, taken: b
 
 def test_an_answer_that_is_no_json_is_an_acknowledgement_too() -> None:
     assert pair()[0].acknowledged(HTTPResponse(200, {}, b"ok"))
+
+
+def test_the_bot_may_reply_to_what_came_by_webhook() -> None:
+    platform = FakePlatform()
+    token, body = fetch_token(platform), {"content": "pong", "msg_type": 0, "msg_id": "M-1", "msg_seq": 1}
+    assert decoded(post(platform, "/v2/users/U/messages", body, 1.0, token=token))["code"] == 40034024
+    platform.allow_replies("e-1", c2c_message("ping", id="M-1"), 2.0)
+    assert post(platform, "/v2/users/U/messages", body, 3.0, token=token).status == 200

@@ -22,6 +22,7 @@ __all__ = [
     "INTENTS",
     "QUICK",
     "BotAccount",
+    "Buggy",
     "Gateway",
     "account_at",
     "bot_at",
@@ -58,6 +59,13 @@ INTENTS = Intents.GROUP_AND_C2C_EVENT
 
 QUICK = Policy(backoff=(0.02,), close_timeout=3.0)
 """The house's policy, in a hurry to come back."""
+
+
+class Buggy(dict[str, Any]):
+    """What no JSON decoder gives: an object that cannot be asked."""
+
+    def get(self, key: str, default: object = None) -> Any:
+        raise LookupError("a bug")
 
 
 def account_at(local: LocalGateway, **options: Any) -> BotAccount:

@@ -41,6 +41,7 @@ from qqproto_transports.local_gateway import LocalGateway
 from tests.transports.bots import (
     INTENTS,
     BotAccount,
+    Buggy,
     Gateway,
     account_at,
     bot_at,
@@ -586,12 +587,12 @@ async def test_manual_settles_at_the_end_of_the_handling() -> None:
 
 @on_loop
 async def test_a_bug_ends_it_loudly(caplog: pytest.LogCaptureFixture) -> None:
-    """A host's `loads` that raises what no decoder raises."""
+    """A host's `loads` that gives what no decoder gives."""
 
     def loads(text: str | bytes) -> Any:
         decoded = json.loads(text)
         if isinstance(decoded, dict) and decoded.get("t") == "C2C_MESSAGE_CREATE":
-            raise LookupError("a bug")
+            decoded["d"] = Buggy(decoded["d"])
         return decoded
 
     events: list[Event] = []
@@ -603,8 +604,8 @@ async def test_a_bug_ends_it_loudly(caplog: pytest.LogCaptureFixture) -> None:
 
         gateway = bot_at(local, loads=loads)
         with pytest.raises(LookupError, match="a bug"):
-            async with left_without_trace(local):
-                await live(gateway, events, greet)
+            await live(gateway, events, greet)
+        await eventually(lambda: not local.platform.conversations)
         assert local.platform.session().live is None, "dropped, so that the session is kept"
 
     assert isinstance(events[-1], Stopped)

@@ -26,7 +26,18 @@ from qqproto import (
 from qqproto.testing import Refusal
 from qqproto_transports._clock import clock
 from qqproto_transports.local_gateway import LocalGateway
-from tests.transports.bots import INTENTS, BotAccount, Gateway, bot_at, on_both_drivers, open_gateway, run, say, until
+from tests.transports.bots import (
+    INTENTS,
+    BotAccount,
+    Buggy,
+    Gateway,
+    bot_at,
+    on_both_drivers,
+    open_gateway,
+    run,
+    say,
+    until,
+)
 from tests.transports.loops import on_loop
 
 pytestmark = on_both_drivers
@@ -145,7 +156,7 @@ async def test_a_bug_is_one_line_with_one_traceback(caplog: pytest.LogCaptureFix
     def loads(text: str | bytes) -> Any:
         decoded = json.loads(text)
         if isinstance(decoded, dict) and decoded.get("t") == "C2C_MESSAGE_CREATE":
-            raise LookupError("a bug")
+            decoded["d"] = Buggy(decoded["d"])
         return decoded
 
     async with LocalGateway() as local:

@@ -1,0 +1,72 @@
+"""Each driver against a gateway that is none of ours, on the `websockets` package: samples, rotations, an end."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from qqproto import Disconnected, Dispatch, Ready, Stopped
+from tests.core.samples import body
+from tests.e2e.test_websockets_gateway import DISPATCHES, INTENTS, play, play_everything, rotating
+from tests.e2e.websockets_platform import WebsocketsPlatform
+from tests.scenarios.bots import Bot
+from tests.scenarios.stage import Stage
+from tests.scenarios.threads import LoopThread
+
+
+@pytest.fixture(autouse=True)
+def _the_server_keeps_its_frames_to_itself() -> Iterator[None]:
+    """It logs each of them at DEBUG, tokens and all; that is the other end, and nothing of ours."""
+    log = logging.getLogger("websockets.server")
+    log.setLevel(logging.INFO)
+    yield
+    log.setLevel(logging.NOTSET)
+
+
+def bot_at(stage: Stage, platform: WebsocketsPlatform) -> Bot:
+    """HTTP is the stage's own."""
+    stage.platform.gateway_url = platform.url
+    return stage.bot(intents=INTENTS).start()
+
+
+def serving(platform: WebsocketsPlatform) -> LoopThread:
+    @asynccontextmanager
+    async def around() -> AsyncIterator[None]:
+        async with platform.open():
+            yield
+
+    return LoopThread(around)
+
+
+def test_every_sample_arrives_as_it_was_sent(stage: Stage) -> None:
+    platform = WebsocketsPlatform(play_everything)
+    with serving(platform):
+        bot = bot_at(stage, platform)
+        bot.until_true(lambda: len(bot.heard(Dispatch)) == len(DISPATCHES))
+        bot.close()
+        assert bot.end() is None
+
+    assert [event.envelope for event in bot.heard(Dispatch)] == [body(name) for name in DISPATCHES]
+    assert len(bot.heard(Ready)) == 1
+    assert type(bot.events[-1]) is Stopped
+    assert [message["op"] for message in platform.heard] == [2]
+
+
+@pytest.mark.parametrize("how", ["op 7", "4009", "reset"])
+def test_a_new_connection_resumes_where_the_old_one_was(stage: Stage, how: str) -> None:
+    platform = WebsocketsPlatform(
+        rotating(how, DISPATCHES[:20]), rotating(how, DISPATCHES[20:40]), play(DISPATCHES[40:])
+    )
+    with serving(platform):
+        bot = bot_at(stage, platform)
+        bot.until_true(lambda: len(bot.heard(Dispatch)) == len(DISPATCHES))
+        bot.close()
+        assert bot.end() is None
+
+    assert [message["op"] for message in platform.heard] == [2, 6, 6]
+    assert [message["d"]["seq"] for message in platform.heard[1:]] == [21, 41]
+    assert [event.envelope for event in bot.heard(Dispatch)] == [body(name) for name in DISPATCHES]
+    assert [gone.planned for gone in bot.heard(Disconnected)] == [how != "reset"] * 2

@@ -15,7 +15,7 @@ from qqproto_transports._addresses import Address
 from qqproto_transports._clock import clock
 from qqproto_transports._sync_loop import Loop
 from qqproto_transports.sync import Gateway, open_gateway
-from tests.scenarios.bots import INTENTS
+from tests.scenarios.bots import INTENTS, QUICK
 from tests.scenarios.drivers import SyncDriver, eventually
 from tests.scenarios.stage import Stage
 from tests.scenarios.threads import GUARD, LoopThread
@@ -31,10 +31,10 @@ def platform(**options: Any) -> Iterator[Stage]:
 
 
 def bot_at(stage: Stage, **options: Any) -> Gateway:
-    """The bot's gateway, not entered yet; ``policy`` and what :func:`open_gateway` takes."""
-    account = {"policy": options.pop("policy")} if "policy" in options else {}
+    """The bot's gateway, not entered yet. ``policy`` is its account's, if it has none of its own."""
+    account = options.pop("account", None) or stage.account(policy=options.pop("policy", QUICK))
     options.setdefault("intents", INTENTS)
-    return open_gateway(stage.account(**account), **options)
+    return open_gateway(account, **options)
 
 
 def until(gateway: Gateway, wanted: Callable[[Event], object]) -> Event:
@@ -91,10 +91,11 @@ def ours() -> list[str]:
 
 @contextlib.contextmanager
 def nothing_left_behind() -> Iterator[None]:
-    """No thread of the driver's is left right at the end of the block, and soon after it no file."""
-    threads, files = ours(), len(open_files())
+    """No new thread of the driver's is left right at the end of the block, and soon after it no file."""
+    threads, files = set(threading.enumerate()), len(open_files())
     yield
-    assert ours() == threads
+    left = [thread.name for thread in threading.enumerate() if thread not in threads]
+    assert [name for name in left if name.startswith("qqproto")] == []
     eventually(lambda: len(open_files()) <= files)
 
 

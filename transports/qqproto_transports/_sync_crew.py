@@ -56,8 +56,14 @@ class SyncCrew(Crew[SyncShardRunner]):
             self._changes += 1
             self.news.notify_all()
 
+    def check_thread(self) -> None:
+        """Raises RuntimeError in the crew's own thread, where nobody may wait for what only it can bring."""
+        if self.loop.is_here:
+            raise RuntimeError("the gateway's own thread cannot wait for the gateway; close() and status() do not")
+
     def until(self, condition: Callable[[], bool], timeout: float | None) -> None:
         """Wait until ``condition`` holds or the time is up."""
+        self.check_thread()
         deadline = math.inf if timeout is None else time.monotonic() + timeout
         while True:
             seen = self._changes

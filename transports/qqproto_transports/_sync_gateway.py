@@ -148,8 +148,7 @@ class Gateway(GatewayCore[SyncShardRunner]):
         number of times.
         """
         self._home.check()
-        if self._all.loop.is_here:
-            raise RuntimeError("the gateway's own thread cannot wait for its end; close() waits for nothing")
+        self._all.check_thread()
         keep, me = self._keeps_session(keep_session), threading.current_thread()
         deadline = time.monotonic() + timeout
         try:
@@ -193,6 +192,7 @@ class Gateway(GatewayCore[SyncShardRunner]):
 
     def __next__(self) -> Event:
         self._home.check()
+        self._all.check_thread()
         self._readers.add(threading.current_thread())
         self._settle_in_hand()
         with self._all.news:
@@ -262,6 +262,4 @@ class Gateway(GatewayCore[SyncShardRunner]):
     def _wait_for_events(self) -> None:
         if not self._all.entered:
             raise RuntimeError("enter the gateway first: with open_gateway(...) as gateway")
-        if self._all.loop.is_here:
-            raise RuntimeError("the gateway's own thread cannot wait for its events")
         self._all.news.wait(SLICE)

@@ -95,6 +95,8 @@ class SyncAccountRunner(AccountRunner):
         """Wait until the threads are gone that nobody waits for any more, but for those that nobody can call off."""
         with self._lock:
             leaving = list(self._leaving)
+            if self._keeper is not None and self._due is None:
+                leaving.append(self._keeper)  # It has been told, and is on its way.
         join(leaving, within=LAST_RITES)
 
     # -- what the account asks ------------------------------------------------------------------------------------

@@ -11,13 +11,13 @@ from concurrent.futures import Future
 from typing import Generic, TypeVar
 
 from qqproto.failures import Failure, FailureKind
-from qqproto_transports._clock import LONGEST_WAIT
 from qqproto_transports._failures import Failed
 
 T = TypeVar("T")
 
-SLICE = 0.2 if sys.platform == "win32" else LONGEST_WAIT
-"""Seconds. While a thread waits for another one, Windows does not let Ctrl-C through: it has to come up for air."""
+SLICE = 0.2 if sys.platform == "win32" else 1.0
+"""Seconds that a thread waits for another one at a time. Windows lets no Ctrl-C through meanwhile; elsewhere a signal
+that comes in the moment before the wait does not end it."""
 
 
 class Helper(threading.Thread, Generic[T]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -22,19 +23,34 @@ from tests.scenarios.threads import GUARD, LoopThread
 from tests.transports.loops import open_files
 from tests.transports.servers import Talk, serving
 
+_at_work: weakref.WeakKeyDictionary[Stage, list[Gateway]] = weakref.WeakKeyDictionary()
+
 
 @contextlib.contextmanager
 def platform(**options: Any) -> Iterator[Stage]:
-    """A platform in a thread of its own, for the sync driver."""
+    """A platform in a thread of its own, for the sync driver; a bot that is still there after a while is given up."""
     with SyncDriver() as driver, Stage(driver, **options) as stage:
-        yield stage
+        guard = threading.Timer(GUARD, _give_up, [stage])
+        guard.start()
+        try:
+            yield stage
+        finally:
+            guard.cancel()
+            guard.join(GUARD)
+
+
+def _give_up(stage: Stage) -> None:
+    for gateway in _at_work.get(stage, ()):
+        gateway.close()
 
 
 def bot_at(stage: Stage, **options: Any) -> Gateway:
     """The bot's gateway, not entered yet. ``policy`` is its account's, if it has none of its own."""
     account = options.pop("account", None) or stage.account(policy=options.pop("policy", QUICK))
     options.setdefault("intents", INTENTS)
-    return open_gateway(account, **options)
+    gateway = open_gateway(account, **options)
+    _at_work.setdefault(stage, []).append(gateway)
+    return gateway
 
 
 def until(gateway: Gateway, wanted: Callable[[Event], object]) -> Event:

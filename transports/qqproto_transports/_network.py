@@ -59,6 +59,8 @@ class Network:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
+        for _ in range(5):
+            await asyncio.sleep(0)  # Somebody may just have come in; a server that is closed loses the socket.
         self._stop_listening()
         self._give_port_back()
         if self._dials:

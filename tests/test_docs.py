@@ -17,6 +17,7 @@ import qqproto_transports.asgi
 import qqproto_transports.asyncio
 import qqproto_transports.local_gateway
 import qqproto_transports.stores
+import qqproto_transports.sync
 import qqproto_transports.trio
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -71,6 +72,7 @@ def public_names(module: ModuleType) -> list[str]:
         ("asyncio.md", qqproto_transports.asyncio),
         ("asyncio.md", qqproto_transports.local_gateway),
         ("trio.md", qqproto_transports.trio),
+        ("threads.md", qqproto_transports.sync),
         ("sessions.md", qqproto_transports.stores),
     ],
     ids=lambda value: value.__name__ if isinstance(value, ModuleType) else value,

@@ -17,7 +17,7 @@ from qqproto import FailureKind, HTTPRequest, HTTPResponse, Policy, SendRequest
 from qqproto_transports._clock import clock
 from qqproto_transports._egress import Egress
 from qqproto_transports._failures import failure_of
-from qqproto_transports._sync_http import BlockingExchange, Exchange, exchange_by
+from qqproto_transports._sync_http import Exchange, HTTPExchange, exchange_by
 from qqproto_transports._sync_threads import Helper
 from tests.scenarios.drivers import eventually
 from tests.scenarios.threads import GUARD
@@ -28,7 +28,7 @@ from tests.transports.threads import beside, hung_look_ups, nothing_left_behind
 
 
 def exchange(
-    url: str, *, http: BlockingExchange | httpx.Client | None = None, within: float = GUARD, body: bytes = b"{}"
+    url: str, *, http: HTTPExchange | httpx.Client | None = None, within: float = GUARD, body: bytes = b"{}"
 ) -> Exchange:
     request = HTTPRequest("POST", url, {"Authorization": "the-secret"}, body)
     make = exchange_by(http, Egress(None, trusting()), Policy(), clock)

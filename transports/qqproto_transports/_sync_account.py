@@ -19,7 +19,7 @@ from qqproto_transports._clock import clock as system_clock
 from qqproto_transports._common import Proxy, Unavailable
 from qqproto_transports._egress import Egress
 from qqproto_transports._failures import Failed
-from qqproto_transports._sync_http import BlockingExchange, exchange_by
+from qqproto_transports._sync_http import HTTPExchange, exchange_by
 from qqproto_transports._sync_process import Home
 from qqproto_transports._sync_runners import LAST_RITES, SyncAccountRunner
 from qqproto_transports._sync_threads import Helper, join, wait_for
@@ -43,7 +43,7 @@ class BotAccount(AccountCore[SyncAccountRunner]):
         credentials: Credentials,
         *,
         endpoints: Endpoints = Endpoints(),
-        http: BlockingExchange | httpx.Client | None = None,
+        http: HTTPExchange | httpx.Client | None = None,
         proxy: Proxy = "env",
         ssl_context: ssl.SSLContext | None = None,
         policy: Policy = Policy(),

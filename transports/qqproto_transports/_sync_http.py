@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from qqproto_transports._sync_wire import Wire
 
-BlockingExchange: TypeAlias = Callable[[HTTPRequest], HTTPResponse]
+HTTPExchange: TypeAlias = Callable[[HTTPRequest], HTTPResponse]
 """A host's own HTTP: one request, one reply with its whole body. It must not follow redirects, which would carry the
 secret to another host, and raises what its library raises."""
 
@@ -32,7 +32,7 @@ class Exchange(Protocol):
 
 
 def exchange_by(
-    http: BlockingExchange | httpx.Client | None,
+    http: HTTPExchange | httpx.Client | None,
     egress: Egress,
     policy: Policy,
     clock: Callable[[], float],
@@ -62,7 +62,7 @@ def exchange_by(
 class _ByCallable:
     """By a host's callable, which nobody can call off."""
 
-    def __init__(self, call: BlockingExchange, action: SendRequest, policy: Policy) -> None:
+    def __init__(self, call: HTTPExchange, action: SendRequest, policy: Policy) -> None:
         self._call = call
         self._request = action.request
         self._max_body = policy.max_http_body

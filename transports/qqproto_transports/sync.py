@@ -25,7 +25,7 @@ from qqproto_transports._journal import Journal
 from qqproto_transports._sync_account import BotAccount
 from qqproto_transports._sync_crew import SyncCrew
 from qqproto_transports._sync_gateway import Gateway
-from qqproto_transports._sync_http import BlockingExchange, exchange_by
+from qqproto_transports._sync_http import HTTPExchange, exchange_by
 from qqproto_transports._sync_runners import SyncAccountRunner, SyncShardRunner
 from qqproto_transports.stores import SessionStore
 
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     import httpx
 
 __all__ = [
-    "BlockingExchange",
     "BotAccount",
     "Gateway",
     "GatewayStopped",
+    "HTTPExchange",
     "Logger",
     "Proxy",
     "Shards",
@@ -91,7 +91,7 @@ def run(
     account: Account,
     on_event: Callable[[Event], None],
     *,
-    http: BlockingExchange | httpx.Client | None = None,
+    http: HTTPExchange | httpx.Client | None = None,
     proxy: Proxy = "env",
     ssl_context: ssl.SSLContext | None = None,
     policy: Policy = Policy(),

@@ -185,6 +185,18 @@ class StoreFailed:
 
 
 @dataclass(slots=True)
+class ReadingPaused:
+    """The application is behind: ``buffered`` events wait for it, the limit of ``policy.max_buffered``.
+
+    Nothing more is read, by any shard, until it has taken half of them; nothing is lost, and heartbeats go on. The log
+    has this at once, the application after the events that wait.
+    """
+
+    shard: int
+    buffered: int
+
+
+@dataclass(slots=True)
 class Stopped:
     """The shard has ended; exactly once, and last. ``retryable``: a restart may help without anything being changed."""
 
@@ -211,6 +223,7 @@ Event: TypeAlias = (
     | SettlementLagging
     | SessionRefused
     | StoreFailed
+    | ReadingPaused
     | Stopped
 )
 """Everything a shard tells the application. Works with ``isinstance``."""

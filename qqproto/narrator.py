@@ -16,6 +16,7 @@ from qqproto.events import (
     Malformed,
     Offline,
     Online,
+    ReadingPaused,
     Ready,
     Resumed,
     SessionRefused,
@@ -56,6 +57,8 @@ class _Memory:
     malformed_count: int = 0
     lags: _Repeats = field(default_factory=_Repeats)
     lag_count: int = 0
+    pauses: _Repeats = field(default_factory=_Repeats)
+    pause_count: int = 0
     quiet: bool = False
     """No end of a connection was told above DEBUG since the last mending, so the next mending is not either."""
 
@@ -122,6 +125,13 @@ class Narrator:
                 return _line(_WARNING, event, f"the saved session is not resumed: {reason}")
             case StoreFailed(operation=operation, reason=reason):
                 return _line(_ERROR, event, f"{store_failure(operation)}: {reason}", qq_operation=operation)
+            case ReadingPaused(buffered=buffered):
+                memory.pause_count += 1
+                count = memory.pause_count
+                if not memory.pauses.tells(count, now):
+                    return None
+                text = f"{buffered} events wait for the application, reading pauses ({count} times so far)"
+                return _line(_WARNING, event, text, qq_buffered=buffered, qq_count=count)
             case Stopped(reason=reason, hint=hint, code=code):  # pragma: no branch - the union is closed
                 level = _INFO if reason is StopReason.CLOSED else _ERROR
                 return _line(level, event, f"stopped: {hint}", qq_reason=reason.value, qq_code=code)

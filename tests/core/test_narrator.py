@@ -14,6 +14,7 @@ from qqproto import (
     Narrator,
     Offline,
     Online,
+    ReadingPaused,
     SessionRefused,
     SettlementLagging,
     Stopped,
@@ -160,6 +161,17 @@ def test_stalls_are_told_ever_more_rarely() -> None:
     lines = [line for line in told if line is not None]
     assert len(lines) == 7
     assert lines[0][1] == "shard 0: this process was 35.0 s late (1 times so far): blocked, or suspended"
+
+
+def test_an_application_that_is_behind_is_told_ever_more_rarely() -> None:
+    narrator = Narrator()
+    told = [narrator.line(ReadingPaused(0, 1000), float(n)) for n in range(100)]
+    lines = [line for line in told if line is not None]
+    assert len(lines) == 7
+    level, text, extra = lines[1]
+    assert level == logging.WARNING
+    assert text == "shard 0: 1000 events wait for the application, reading pauses (2 times so far)"
+    assert extra == {"qq_event": "ReadingPaused", "qq_shard": 0, "qq_buffered": 1000, "qq_count": 2}
 
 
 def test_shards_are_told_apart() -> None:

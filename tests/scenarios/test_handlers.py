@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from qqproto import Disconnected, Dispatch, Event, LoopLag, Phase, Ready, Resumed, Stopped
+from qqproto import Disconnected, Dispatch, Event, LoopLag, Phase, ReadingPaused, Ready, Resumed, Stopped
 from tests.scenarios.bots import QUICK, Bot
 from tests.scenarios.drivers import eventually
 from tests.scenarios.stage import Stage
@@ -118,6 +118,7 @@ def test_a_full_buffer_pauses_reading_and_nothing_is_lost(stages: Callable[..., 
 
     assert [int(content.split()[0]) for content in bot.contents] == list(range(total))
     assert stage.ops() == [2], "on one connection"
+    assert bot.heard(ReadingPaused)[0].buffered >= 50
 
 
 def test_a_new_connection_is_not_read_either_while_the_buffer_is_full(stages: Callable[..., Stage]) -> None:

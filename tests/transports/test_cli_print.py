@@ -24,6 +24,7 @@ from qqproto import (
     Offline,
     Online,
     Phase,
+    ReadingPaused,
     Ready,
     Resumed,
     SessionRefused,
@@ -80,6 +81,7 @@ EVENTS: list[tuple[Event, str | None]] = [
     (SessionRefused(0, "it is 4000 s old"), "the saved session is not resumed: it is 4000 s old"),
     (StoreFailed(0, "load", "OSError: gone"), "the saved session cannot be read, a new one is started: OSError: gone"),
     (StoreFailed(0, "save", "OSError: full"), "the session cannot be saved, which is tried again: OSError: full"),
+    (ReadingPaused(0, 1000), "1000 events wait for this program: reading pauses"),
     (IdentifyBudgetLow(0, 10, 1000, 7200.0), "identify budget low: 10 of 1000 left, refilled in 2.0 h"),
     (ConflictSuspected(0, "stop one"), "conflict: stop one"),
     (

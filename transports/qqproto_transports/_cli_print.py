@@ -23,6 +23,7 @@ from qqproto.events import (
     Malformed,
     Offline,
     Online,
+    ReadingPaused,
     Ready,
     Resumed,
     SessionRefused,
@@ -103,6 +104,8 @@ def _describe(event: Event) -> str | None:
             return f"the saved session is not resumed: {event.reason}"
         case StoreFailed():
             return f"{store_failure(event.operation)}: {event.reason}"
+        case ReadingPaused():
+            return f"{event.buffered} events wait for this program: reading pauses"
         case Stopped():
             return f"stopped ({event.reason.value}): {event.hint}{_because(event.failure)}"
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 from qqproto.config import Framing, SettleMode, ShardConfig
-from qqproto.events import Dispatch, Event, Stopped
+from qqproto.events import Dispatch, Event, ReadingPaused, Stopped
 from qqproto.policy import Policy
 from qqproto.protocol.close_codes import StopReason
 from qqproto.session import Session
@@ -280,6 +280,7 @@ class GatewayCore(Delivery[Event], Generic[Runner]):
         if not self._paused and len(self._buffer) >= self._max_buffered:
             self._paused = True
             self._crew.pause_reading()
+            self._tell_aside(ReadingPaused(self._buffer[-1].shard, len(self._buffer)))
         if self._keeper is not None:
             self._keeper.look()
         self._arrived()

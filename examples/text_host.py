@@ -15,13 +15,14 @@ LOCAL = [os.environ[name] for name in ("QQ_API_BASE", "QQ_TOKEN_URL") if name in
 
 
 class Socket:
-    def __init__(self, ws: aiohttp.ClientWebSocketResponse) -> None:
+    def __init__(self, ws: "aiohttp.ClientWebSocketResponse[bool]") -> None:
         self.ws, self.send = ws, ws.send_str
 
     async def receive(self) -> str | bytes:
         message = await self.ws.receive()
         if message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
-            return message.data
+            data: str | bytes = message.data
+            return data
         raise EOFError(self.ws.close_code, str(message.extra or ""))
 
     async def close(self, code: int, reason: str) -> None:

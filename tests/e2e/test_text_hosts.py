@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -31,6 +32,7 @@ from qqproto import (
 )
 from qqproto_transports.asyncio import BotAccount, Closed, Gateway, TextSocket, failure_of, open_gateway
 from qqproto_transports.local_gateway import LocalGateway
+from tests.scenarios.diary import Diary, find_leaks
 from tests.transports.bots import INTENTS, QUICK, say, until
 from tests.transports.commands import launched, settings_of
 from tests.transports.loops import eventually, nothing_left_behind, on_loop
@@ -177,6 +179,26 @@ async def test_a_new_connection_resumes(library: str, how: str) -> None:
             await until(gateway, is_a(Dispatch))
         assert local.platform.ops() == [2, 6, 6, 6]
         await eventually(lambda: host.inside == 1)
+
+
+@on_both
+@on_loop
+async def test_with_the_clients_loggers_at_info_no_token_is_logged_at_debug(
+    library: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What the page on embedding says to do; a client that is left at DEBUG may tell every frame."""
+    caplog.set_level(logging.INFO, logger=library)
+    host = Host(library)
+    with Diary() as diary:
+        async with LocalGateway() as local, bot(local, host) as gateway:
+            await until(gateway, is_a(Ready))
+            local.platform.conversations[0].reset(local.now)
+            await until(gateway, is_a(Resumed))
+            token = gateway.account.current_token
+
+    assert token is not None
+    assert any(line.startswith("qqproto:") for line in diary.lines), "the driver has talked"
+    assert find_leaks({token.value, local.credentials.secret}, diary.lines) == []
 
 
 @on_both

@@ -145,7 +145,7 @@ def test_the_environment_says_which_proxy_and_for_whom_there_is_none(
     stage = stages(tls=server_context("127.0.0.1"))
     proxy = proxies(stage, "http", LOGIN)
     monkeypatch.setenv("HTTPS_PROXY", proxy.url(WRITTEN))
-    bot = stage.bot(account=stage.account()).start()
+    bot = stage.bot(account=stage.account(proxy="env")).start()
 
     bot.until(Ready)
     assert proxy.ports == {stage.wire.port}, "HTTPS_PROXY is for wss:// and not for http://"
@@ -330,7 +330,7 @@ def test_an_address_that_cannot_be_used_is_told_and_mended_without_a_restart(
     stage = stages(tls=server_context("127.0.0.1"))
     proxy = proxies(stage, "http", LOGIN)
     monkeypatch.setenv("https_proxy", proxy.url("bot:p@ss/word:of the proxy@"))
-    bot = stage.bot(account=stage.account()).start()
+    bot = stage.bot(account=stage.account(proxy="env")).start()
 
     told = bot.until(Disconnected)
     assert told.failure is not None

@@ -122,6 +122,38 @@ async def test_a_reset_is_a_failure(bench: Bench) -> None:
 
 
 @on_benches
+async def test_closing_what_was_reset_a_moment_ago_is_no_bug(bench: Bench) -> None:
+    """As where a server says 4009 and resets: the answer to the close finds a socket that is connected to nobody."""
+
+    async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(5)
+        sock = writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+
+    listener = Listener()
+    async with beside(reset) as port, bench.stream(listener, port) as connection:
+        listener.on_open = connection.pause_reading
+        await eventually(lambda: listener.told)
+        sock = bench.socket_of(connection)
+        connection.send(b"hello")
+        await eventually(lambda: is_gone(sock))
+        connection.close()
+        await bench.end(connection)
+
+    assert listener.told in (["opened", "failed"], ["opened", "closed"])
+
+
+def is_gone(sock: socket.socket) -> bool:
+    """Whether it is connected to nobody any more."""
+    try:
+        sock.getpeername()
+    except OSError:
+        return True
+    return False
+
+
+@on_benches
 async def test_a_goodbye_arrives_though_the_peer_talks_on(bench: Bench) -> None:
     """A close with something unread would be a reset, and take the goodbye with it."""
     came = b""

@@ -44,7 +44,10 @@ class AsyncioStream(asyncio.Protocol, StreamCore):
         if self._route is not None:
             self._route.close()
             self._put(self._route.data_to_send())
-        self._transport.write_eof()
+        try:
+            self._transport.write_eof()
+        except OSError:
+            pass  # The connection is gone already, and reading will tell.
         self._transport.resume_reading()
         self._closing = self._loop.call_later(LINGER, self._transport.close)
 

@@ -1,4 +1,4 @@
-"""The asyncio driver against a gateway on the `websockets` package, with every wire sample played through it."""
+"""The asyncio driver against gateways that are none of ours, with every wire sample played through them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import ssl
 from typing import Any
 
 import pytest
-from websockets.asyncio.server import ServerConnection
 
 from qqproto import (
     ConfigurationError,
@@ -23,12 +22,13 @@ from qqproto import (
 )
 from qqproto_transports.asyncio import BotAccount, Gateway, GatewayStopped, open_gateway
 from tests.core.samples import SAMPLES, body, response
-from tests.e2e.websockets_platform import Talk, WebsocketsPlatform
+from tests.e2e.aiohttp_platform import AiohttpPlatform
+from tests.e2e.foreign_platform import DISPATCHES, ForeignPlatform, play, play_everything, rotating
+from tests.e2e.websockets_platform import WebsocketsPlatform
 from tests.transports.certificates import authority, server_context, trusting
 from tests.transports.loops import eventually, on_loop
 
 INTENTS = body("identify")["d"]["intents"]
-DISPATCHES = [name for name, sample in SAMPLES.items() if sample["where"] == "ws-in dispatch"]
 
 QUICK = Policy(
     backoff=(0.01,),
@@ -42,7 +42,10 @@ QUICK = Policy(
 )
 
 
-def bot(platform: WebsocketsPlatform, **options: Any) -> Gateway:
+on_both = pytest.mark.parametrize("server", [WebsocketsPlatform, AiohttpPlatform])
+
+
+def bot(platform: ForeignPlatform, **options: Any) -> Gateway:
     account = BotAccount(
         Credentials("11111111", "the-secret"), http=platform.http, ssl_context=trusting(), policy=QUICK
     )
@@ -63,24 +66,17 @@ def dispatches(events: list[Event]) -> list[Dispatch]:
     return [event for event in events if isinstance(event, Dispatch)]
 
 
-async def play_everything(platform: WebsocketsPlatform, connection: ServerConnection) -> None:
-    """All dispatches, and between them what else a gateway says."""
-    between = ["heartbeat_ack", "server_heartbeat_request", "unknown_opcode"]
-    for position, name in enumerate(DISPATCHES):
-        await platform.say(connection, body(name))
-        await platform.say(connection, body(between[position % len(between)]))
-
-
 def test_there_are_samples_to_play() -> None:
     assert len(DISPATCHES) == 63
     assert [body(name)["s"] for name in DISPATCHES] == list(range(2, 65))
 
 
+@on_both
 @pytest.mark.parametrize("ready", ["ready", "ready_field"])
 @pytest.mark.parametrize("secure", [False, True])
 @on_loop
-async def test_every_sample_arrives_as_it_was_sent(ready: str, secure: bool) -> None:
-    platform = WebsocketsPlatform(play_everything, ready=ready)
+async def test_every_sample_arrives_as_it_was_sent(server: type[ForeignPlatform], ready: str, secure: bool) -> None:
+    platform = server(play_everything, ready=ready)
     tls = server_context("127.0.0.1") if secure else None
     async with platform.open(tls), bot(platform) as gateway:
         events = await hear(gateway, len(DISPATCHES))
@@ -99,9 +95,10 @@ async def test_every_sample_arrives_as_it_was_sent(ready: str, secure: bool) -> 
     assert platform.beats, "it was asked for one"
 
 
+@on_both
 @on_loop
-async def test_what_we_say_is_what_the_samples_say() -> None:
-    platform = WebsocketsPlatform(play_everything)
+async def test_what_we_say_is_what_the_samples_say(server: type[ForeignPlatform]) -> None:
+    platform = server(play_everything)
     async with platform.open(), bot(platform, properties=body("identify")["d"]["properties"]) as gateway:
         await hear(gateway, len(DISPATCHES))
 
@@ -118,37 +115,15 @@ async def test_what_we_say_is_what_the_samples_say() -> None:
     assert "Sec-WebSocket-Protocol" not in handshake
 
 
-def play(names: list[str]) -> Talk:
-    """Say these."""
-
-    async def talk(platform: WebsocketsPlatform, connection: ServerConnection) -> None:
-        for name in names:
-            await platform.say(connection, body(name))
-
-    return talk
-
-
-def rotating(how: str, names: list[str]) -> Talk:
-    """Say these, then end the connection."""
-
-    async def talk(platform: WebsocketsPlatform, connection: ServerConnection) -> None:
-        await play(names)(platform, connection)
-        if how == "op 7":
-            await platform.say(connection, body("reconnect"))
-        elif how == "4009":
-            await connection.close(4009, "Session timed out")
-        else:
-            connection.transport.abort()
-
-    return talk
-
-
+@on_both
 @pytest.mark.parametrize("secure", [False, True])
 @pytest.mark.parametrize("how", ["op 7", "4009", "reset"])
 @on_loop
-async def test_a_new_connection_resumes_where_the_old_one_was(how: str, secure: bool) -> None:
+async def test_a_new_connection_resumes_where_the_old_one_was(
+    server: type[ForeignPlatform], how: str, secure: bool
+) -> None:
     first, second, third = DISPATCHES[:20], DISPATCHES[20:40], DISPATCHES[40:]
-    platform = WebsocketsPlatform(rotating(how, first), rotating(how, second), play(third))
+    platform = server(rotating(how, first), rotating(how, second), play(third))
     tls = server_context("127.0.0.1") if secure else None
     async with platform.open(tls), bot(platform) as gateway:
         events = await hear(gateway, len(DISPATCHES))
@@ -163,9 +138,10 @@ async def test_a_new_connection_resumes_where_the_old_one_was(how: str, secure: 
     assert not [event for event in events if isinstance(event, Offline)]
 
 
+@on_both
 @on_loop
-async def test_what_is_replayed_comes_before_resumed() -> None:
-    platform = WebsocketsPlatform(rotating("4009", DISPATCHES[:10]), play(DISPATCHES[30:]))
+async def test_what_is_replayed_comes_before_resumed(server: type[ForeignPlatform]) -> None:
+    platform = server(rotating("4009", DISPATCHES[:10]), play(DISPATCHES[30:]))
     platform.replay = [body(name) for name in DISPATCHES[10:30]]
     async with platform.open(), bot(platform) as gateway:
         events = await hear(gateway, len(DISPATCHES))
@@ -175,9 +151,10 @@ async def test_what_is_replayed_comes_before_resumed() -> None:
     assert (resumed.replayed, resumed.missing, resumed.dispatch.data) == (20, 0, "")
 
 
+@on_both
 @on_loop
-async def test_a_session_that_the_server_refuses_is_begun_anew() -> None:
-    platform = WebsocketsPlatform(rotating("4009", DISPATCHES[:3]), play(DISPATCHES[3:6]))
+async def test_a_session_that_the_server_refuses_is_begun_anew(server: type[ForeignPlatform]) -> None:
+    platform = server(rotating("4009", DISPATCHES[:3]), play(DISPATCHES[3:6]))
     async with platform.open(), bot(platform) as gateway:
         events = await hear(gateway, 3)
         platform.refuse = [body("invalid_session")]
@@ -187,9 +164,10 @@ async def test_a_session_that_the_server_refuses_is_begun_anew() -> None:
     assert len([event for event in events if isinstance(event, Ready)]) == 2
 
 
+@on_both
 @on_loop
-async def test_a_session_that_is_refused_for_the_moment_is_kept() -> None:
-    platform = WebsocketsPlatform(rotating("4009", DISPATCHES[:3]), play(DISPATCHES[3:6]))
+async def test_a_session_that_is_refused_for_the_moment_is_kept(server: type[ForeignPlatform]) -> None:
+    platform = server(rotating("4009", DISPATCHES[:3]), play(DISPATCHES[3:6]))
     async with platform.open(), bot(platform) as gateway:
         await hear(gateway, 3)
         platform.refuse = [body("invalid_session_resumable")]
@@ -198,9 +176,10 @@ async def test_a_session_that_is_refused_for_the_moment_is_kept() -> None:
     assert [message["op"] for message in platform.heard] == [2, 6, 6]
 
 
+@on_both
 @on_loop
-async def test_heartbeats_carry_the_sequence() -> None:
-    platform = WebsocketsPlatform(play(DISPATCHES[:5]))
+async def test_heartbeats_carry_the_sequence(server: type[ForeignPlatform]) -> None:
+    platform = server(play(DISPATCHES[:5]))
     platform.hello = {"op": 10, "d": {"heartbeat_interval": 250}}
     async with platform.open(), bot(platform, settle="delivery") as gateway:
         last = dispatches(await hear(gateway, 5))[-1]
@@ -213,10 +192,11 @@ async def test_heartbeats_carry_the_sequence() -> None:
 # -- what HTTP says ----------------------------------------------------------------------------------------------------
 
 
+@on_both
 @pytest.mark.parametrize("name", ["token_error_100016", "token_error_100007", "token_error_10004"])
 @on_loop
-async def test_a_refusal_of_the_credentials_ends_it(name: str) -> None:
-    platform = WebsocketsPlatform()
+async def test_a_refusal_of_the_credentials_ends_it(server: type[ForeignPlatform], name: str) -> None:
+    platform = server()
     platform.http_replies = [response(name)]
     async with platform.open():
         with pytest.raises(GatewayStopped) as caught:
@@ -232,6 +212,7 @@ async def live(gateway: Gateway) -> None:
             pass
 
 
+@on_both
 @pytest.mark.parametrize(
     "names",
     [
@@ -240,8 +221,8 @@ async def live(gateway: Gateway) -> None:
     ],
 )
 @on_loop
-async def test_what_passes_is_tried_again(names: list[str]) -> None:
-    platform = WebsocketsPlatform(play(DISPATCHES[:1]))
+async def test_what_passes_is_tried_again(server: type[ForeignPlatform], names: list[str]) -> None:
+    platform = server(play(DISPATCHES[:1]))
     platform.http_replies = [response(name) for name in names]
     async with platform.open(), bot(platform) as gateway:
         await hear(gateway, 1)
@@ -249,9 +230,10 @@ async def test_what_passes_is_tried_again(names: list[str]) -> None:
     assert platform.http_replies == []
 
 
+@on_both
 @on_loop
-async def test_what_a_person_can_mend_is_told() -> None:
-    platform = WebsocketsPlatform(play(DISPATCHES[:1]))
+async def test_what_a_person_can_mend_is_told(server: type[ForeignPlatform]) -> None:
+    platform = server(play(DISPATCHES[:1]))
     platform.http_replies = [
         response("token_response_string_expires"),
         response("http_error_ip_not_whitelisted"),
@@ -271,9 +253,10 @@ async def test_what_a_person_can_mend_is_told() -> None:
 # -- TLS ---------------------------------------------------------------------------------------------------------------
 
 
+@on_both
 @on_loop
-async def test_a_gateway_with_a_wrong_certificate_is_never_told_anything() -> None:
-    platform, failure = WebsocketsPlatform(), None
+async def test_a_gateway_with_a_wrong_certificate_is_never_told_anything(server: type[ForeignPlatform]) -> None:
+    platform, failure = server(), None
     async with platform.open(server_context("other.example")), bot(platform) as gateway:
         async for event in gateway:
             if isinstance(event, Disconnected):
@@ -287,13 +270,14 @@ async def test_a_gateway_with_a_wrong_certificate_is_never_told_anything() -> No
     assert platform.handshakes == []
 
 
+@on_both
 @on_loop
-async def test_the_hosts_own_context_is_taken() -> None:
+async def test_the_hosts_own_context_is_taken(server: type[ForeignPlatform]) -> None:
     """One that trusts our authority and nobody else, and speaks TLS 1.2 at most."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     authority().configure_trust(context)
-    platform = WebsocketsPlatform(play(DISPATCHES[:2]))
+    platform = server(play(DISPATCHES[:2]))
     async with platform.open(server_context("127.0.0.1")):
         account = BotAccount(Credentials("11111111", "s"), http=platform.http, ssl_context=context)
         async with open_gateway(account, intents=INTENTS) as gateway:

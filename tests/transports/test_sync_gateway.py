@@ -117,6 +117,25 @@ def test_a_full_buffer_pauses_reading_until_another_thread_makes_room() -> None:
         assert stage.ops() == [2], "on one connection"
 
 
+def test_room_that_is_made_in_the_moment_of_the_pause_is_room(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another thread has taken everything before it is known that reading pauses: nobody would tell of it later."""
+    with bot_at(stage, policy=Policy(max_buffered=5)) as gateway:
+        until(gateway, is_ready)
+        pause, taken = gateway._all.pause_reading, list[Event]()
+
+        def pause_late() -> None:
+            taken.extend(gateway._buffer)
+            gateway._buffer.clear()
+            pause()
+
+        monkeypatch.setattr(gateway._all, "pause_reading", pause_late)
+        monkeypatch.setattr(gateway, "_tell_aside", taken.append)  # As of a shard that has ended: it is told no more.
+        stage.say(*range(5))
+        eventually(lambda: taken)
+        stage.say("and on")
+        until(gateway, lambda event: is_message(event) and content(event) == "and on")
+
+
 def counter(gateway: Gateway, name: str) -> int:
     return gateway.status()[0].counters.get(name, 0)
 

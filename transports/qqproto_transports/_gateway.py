@@ -278,9 +278,11 @@ class GatewayCore(Delivery[Event], Generic[Runner]):
     def _drained(self) -> None:
         """What one input of a shard brought lies in the buffer."""
         if not self._paused and len(self._buffer) >= self._max_buffered:
+            behind = list(self._buffer)  # In one go: other threads may be taking from it.
             self._paused = True
             self._crew.pause_reading()
-            self._tell_aside(ReadingPaused(self._buffer[-1].shard, len(self._buffer)))
+            if behind:
+                self._tell_aside(ReadingPaused(behind[-1].shard, len(behind)))
         if self._keeper is not None:
             self._keeper.look()
         self._arrived()

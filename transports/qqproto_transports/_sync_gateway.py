@@ -251,6 +251,10 @@ class Gateway(GatewayCore[SyncShardRunner]):
             self._over = self._all.ended
             self._all.changed()
 
+    def _drained(self) -> None:
+        super()._drained()
+        self._resume()  # Others may have made room before it was known that there is none.
+
     def _relieved(self) -> None:
         """In the thread of one who iterates: the shards are told in their own."""
         self._all.loop.post(self._resume)

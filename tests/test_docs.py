@@ -43,7 +43,7 @@ def documented(page: Path) -> dict[str, list[str]]:
     names: list[str] = []
     text = page.read_text(encoding="utf-8")
     for directive, name in re.findall(
-        r"^\.\. (auto\w+|py:data|py:exception|currentmodule):: ([\w.]+)", text, re.MULTILINE
+        r"^\.\. (auto\w+|py:class|py:data|py:exception|currentmodule):: ([\w.]+)", text, re.MULTILINE
     ):
         if directive == "currentmodule":
             names = found.setdefault(name, [])

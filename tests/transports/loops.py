@@ -45,7 +45,7 @@ async def no_task_left() -> AsyncIterator[None]:
     assert asyncio.all_tasks() - before == set()
 
 
-_OURS = re.compile(r"qqproto_transports[./]_(asyncio|anyio|listener|webhook)")
+_OURS = re.compile(r"qqproto_transports[./]_(asyncio|anyio|text|listener|webhook)")
 """In what asyncio says of a task or of a timer: a driver of ours."""
 
 

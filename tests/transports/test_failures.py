@@ -13,6 +13,7 @@ import httpcore
 import httpx
 import pytest
 import trio
+import trio_websocket
 import websockets
 from aiohttp.client_reqrep import ConnectionKey
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -103,6 +104,14 @@ WEBSOCKETS = [
     (websockets.ConnectionClosedError(None, None), FailureKind.EOF),
 ]
 
+TRIO_WEBSOCKET = [
+    (trio_websocket.ConnectionTimeout(SECRET), FailureKind.TIMEOUT),
+    (trio_websocket.DisconnectionTimeout(SECRET), FailureKind.TIMEOUT),
+    (trio_websocket.ConnectionRejected(502, (), SECRET.encode()), FailureKind.HTTP_STATUS),
+    (trio_websocket.HandshakeError(SECRET), FailureKind.OTHER),
+    (trio_websocket.ConnectionClosed(None), FailureKind.EOF),
+]
+
 
 @pytest.mark.parametrize(("error", "kind", "text"), OWN)
 def test_pythons_own(error: BaseException, kind: FailureKind, text: str) -> None:
@@ -113,7 +122,7 @@ def test_pythons_own(error: BaseException, kind: FailureKind, text: str) -> None
     assert SECRET not in str(failure)
 
 
-@pytest.mark.parametrize(("error", "kind"), [*HTTPX, *AIOHTTP, *WEBSOCKETS])
+@pytest.mark.parametrize(("error", "kind"), [*HTTPX, *AIOHTTP, *WEBSOCKETS, *TRIO_WEBSOCKET])
 def test_other_peoples(error: BaseException, kind: FailureKind) -> None:
     failure = failure_of(error)
 
@@ -125,6 +134,7 @@ def test_other_peoples(error: BaseException, kind: FailureKind) -> None:
 def test_an_http_status_is_kept() -> None:
     assert failure_of(HTTPX[-1][0]).http_status == 502
     assert failure_of(WEBSOCKETS[0][0]).http_status == 502
+    assert failure_of(TRIO_WEBSOCKET[2][0]).http_status == 502
 
 
 def raised(error: BaseException, *causes: BaseException) -> BaseException:

@@ -23,7 +23,7 @@ from qqproto_transports._common import HTTPExchange
 from qqproto_transports._egress import Egress
 from qqproto_transports._journal import Journal
 from qqproto_transports._keeper import Keeper, in_thread
-from qqproto_transports._shard_runner import ShardRunner
+from qqproto_transports._shard_runner import ShardRunner, Stream
 from qqproto_transports.stores import SessionStore
 
 _LAST_RITES = 1.0
@@ -128,7 +128,7 @@ class AnyioShardRunner(ShardRunner):
         self._crew.tasks.start(self._alarm.keep)
         super().start()
 
-    def _dial(self, action: OpenConnection) -> AnyioStream:
+    def _dial(self, action: OpenConnection) -> Stream:
         return AnyioStream(self, action, self._egress, self._policy, self._crew.tasks)
 
     def _set_alarm(self, at: float | None) -> None:

@@ -107,11 +107,12 @@ class Tasks:
 
     Nothing else cancels them, not even what cancels the block around them: a goodbye can still be said then. So each
     has a scope of its own, which its owner may cancel. A task must not raise. What leaves the block leaves it bare.
+    One that cannot be gone at once gives a way to ``end`` it soon, which then takes the place of cancelling it.
     """
 
     def __init__(self) -> None:
         self._group = create_task_group()
-        self._scopes: set[CancelScope] = set()
+        self._ends: dict[CancelScope, Callable[[], object]] = {}
         self._ended = Changes()
 
     async def __aenter__(self) -> Tasks:
@@ -126,21 +127,21 @@ class Tasks:
         # The group is not told of `error`: it would wrap it.
         await self._group.__aexit__(None, None, None)
 
-    def start(self, work: Callable[[], Awaitable[None]]) -> CancelScope:
+    def start(self, work: Callable[[], Awaitable[None]], *, end: Callable[[], object] | None = None) -> CancelScope:
         """Let ``work`` begin, not at once but soon; cancelling the scope ends it."""
         scope = CancelScope(shield=True)
-        self._scopes.add(scope)
+        self._ends[scope] = end or scope.cancel
         self._group.start_soon(self._run, scope, work)
         return scope
 
     def cancel(self) -> None:
         """They have to end."""
-        for scope in self._scopes:
-            scope.cancel()
+        for end in tuple(self._ends.values()):
+            end()
 
     async def gone(self, timeout: float) -> None:
         """Wait for so long until there is no task left."""
-        await self._ended.until(lambda: not self._scopes, timeout)
+        await self._ended.until(lambda: not self._ends, timeout)
 
     async def _run(self, scope: CancelScope, work: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -148,5 +149,5 @@ class Tasks:
                 await checkpoint()  # An eager task factory would begin it while a machine is being drained.
                 await work()
         finally:
-            self._scopes.discard(scope)
+            del self._ends[scope]
             self._ended.tell()

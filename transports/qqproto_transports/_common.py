@@ -58,8 +58,8 @@ class TextDialer(Protocol):
     ``dial`` connects to ``opening.url`` with ``opening.headers``, for as long as its block lasts. The client must offer
     no compression, drop no quiet link and none whose pongs are late, and take messages of
     :attr:`~qqproto.Policy.max_message` bytes. ``explain`` says what an exception of the client's is: a close frame that
-    the server has sent, or else a failure (:func:`failure_of` knows those of aiohttp and websockets). What it does not
-    know is a bug, and it raises.
+    the server has sent, or else a failure (:func:`failure_of` knows those of aiohttp, websockets and trio-websocket).
+    What it does not know is a bug, and it raises.
     """
 
     def dial(self, opening: OpenConnection, /) -> AbstractAsyncContextManager[TextSocket]: ...

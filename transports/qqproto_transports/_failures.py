@@ -22,10 +22,10 @@ class Failed(Exception):
 def failure_of(error: BaseException) -> Failure:
     """What ``error`` is as a :class:`~qqproto.Failure`, be it Python's own or one of a library's.
 
-    httpx, aiohttp, websockets, anyio and trio are known, and none of them is imported. The message is in our words,
-    with the system's error number: the texts of foreign exceptions may hold headers and URLs with passwords, and never
-    get into it. An exception that is not in the table is a bug and no failure of the network; it is raised again as it
-    is.
+    httpx, aiohttp, websockets, anyio, trio and trio-websocket are known, and none of them is imported. The message is
+    in our words, with the system's error number: the texts of foreign exceptions may hold headers and URLs with
+    passwords, and never get into it. An exception that is not in the table is a bug and no failure of the network; it
+    is raised again as it is.
     """
     if isinstance(error, Failed):
         return error.failure
@@ -150,6 +150,11 @@ _FOREIGN: dict[tuple[str, str], tuple[FailureKind, str]] = {
     ("anyio", "EndOfStream"): (FailureKind.EOF, "the stream ended"),
     ("trio", "BrokenResourceError"): (FailureKind.RESET, "the connection was cut"),
     ("trio", "TooSlowError"): (FailureKind.TIMEOUT, "no reply in time"),
+    ("trio_websocket", "ConnectionTimeout"): (FailureKind.TIMEOUT, "no reply in time"),
+    ("trio_websocket", "DisconnectionTimeout"): (FailureKind.TIMEOUT, "no reply in time"),
+    ("trio_websocket", "ConnectionRejected"): (FailureKind.HTTP_STATUS, "the server refused the WebSocket upgrade"),
+    ("trio_websocket", "HandshakeError"): (FailureKind.OTHER, "the WebSocket upgrade failed"),
+    ("trio_websocket", "ConnectionClosed"): (FailureKind.EOF, "the WebSocket was closed"),
     ("websockets", "InvalidStatus"): (FailureKind.HTTP_STATUS, "the server refused the WebSocket upgrade"),
     ("websockets", "InvalidHandshake"): (FailureKind.OTHER, "the WebSocket upgrade failed"),
     ("websockets", "InvalidURI"): (FailureKind.OTHER, "the address is no WebSocket's"),
@@ -197,8 +202,13 @@ _PROXY_AUTH = 407
 
 
 def _status(error: BaseException) -> int | None:
-    """The HTTP status that came with it: aiohttp's ``status``, websockets' ``response.status_code``."""
-    for value in (getattr(error, "status", None), getattr(getattr(error, "response", None), "status_code", None)):
+    """The HTTP status that came with it: aiohttp's ``status``, trio-websocket's ``status_code``, websockets'
+    ``response.status_code``."""
+    for value in (
+        getattr(error, "status", None),
+        getattr(error, "status_code", None),
+        getattr(getattr(error, "response", None), "status_code", None),
+    ):
         if type(value) is int and value > 0:
             return value
     return None

@@ -15,7 +15,7 @@ import anyio
 from anyio.lowlevel import checkpoint_if_cancelled, current_token
 
 from qqproto.account import Account
-from qqproto.config import SettleMode, ShardConfig
+from qqproto.config import Framing, SettleMode, ShardConfig
 from qqproto.credentials import Credentials
 from qqproto.events import Event, Stopped
 from qqproto.policy import Policy
@@ -24,9 +24,21 @@ from qqproto_transports._anyio_account import BotAccount
 from qqproto_transports._anyio_dial import choose_proxy
 from qqproto_transports._anyio_runners import AnyioAccountRunner, AnyioCrew, AnyioKeeper, AnyioShardRunner
 from qqproto_transports._anyio_tasks import this_task
+from qqproto_transports._anyio_text import AnyioTextRunner
 from qqproto_transports._async_gateway import AsyncGateway
 from qqproto_transports._clock import clock as system_clock
-from qqproto_transports._common import USER_AGENT, GatewayStopped, HTTPExchange, Logger, Proxy, Shards, Unavailable
+from qqproto_transports._common import (
+    USER_AGENT,
+    Closed,
+    GatewayStopped,
+    HTTPExchange,
+    Logger,
+    Proxy,
+    Shards,
+    TextDialer,
+    TextSocket,
+    Unavailable,
+)
 from qqproto_transports._egress import Egress
 from qqproto_transports._failures import failure_of
 from qqproto_transports._gateway import shard_configs
@@ -39,12 +51,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BotAccount",
+    "Closed",
     "Gateway",
     "GatewayStopped",
     "HTTPExchange",
     "Logger",
     "Proxy",
     "Shards",
+    "TextDialer",
+    "TextSocket",
     "Unavailable",
     "failure_of",
     "open_gateway",
@@ -59,6 +74,7 @@ def open_gateway(
     shards: Shards = 1,
     settle: SettleMode = "iteration",
     store: SessionStore | None = None,
+    websocket: TextDialer | None = None,
     properties: Mapping[str, str] | None = None,
     user_agent: str = USER_AGENT,
     policy: Policy | None = None,
@@ -74,9 +90,10 @@ def open_gateway(
     when a dispatch is done: when it is handed out (``"delivery"``), when the next event is asked for (``"iteration"``),
     or when :meth:`Gateway.settle` or :meth:`Gateway.handling` say so (``"manual"``). ``store`` keeps the sessions, so
     that the next process goes on with them (:class:`~qqproto_transports.stores.SQLiteStore`); it is read and written in
-    a worker thread, and stays open: it is yours to close, after the block. ``properties`` are Identify's,
-    ``policy`` is by default the account's, ``loads`` decodes JSON. Events are logged to ``logger``, by default
-    ``logging.getLogger("qqproto")``, with ``extra`` fields whose names begin with ``qq_``.
+    a worker thread, and stays open: it is yours to close, after the block. ``websocket`` is a WebSocket client of yours
+    (:class:`TextDialer`); with it and an ``http`` of the account's no socket is opened here. ``properties`` are
+    Identify's, ``policy`` is by default the account's, ``loads`` decodes JSON. Events are logged to ``logger``, by
+    default ``logging.getLogger("qqproto")``, with ``extra`` fields whose names begin with ``qq_``.
     """
     if isinstance(account, Credentials):
         account = BotAccount(account, policy=policy or Policy())
@@ -88,7 +105,7 @@ def open_gateway(
         properties=properties,
         user_agent=user_agent,
     )
-    return Gateway(account, configs, policy or account.policy, loads, logger, store, auto=shards == "auto")
+    return Gateway(account, configs, policy or account.policy, loads, logger, store, websocket, auto=shards == "auto")
 
 
 class Gateway(AsyncGateway[AnyioShardRunner]):
@@ -111,6 +128,7 @@ class Gateway(AsyncGateway[AnyioShardRunner]):
         loads: Callable[[str | bytes], Any],
         logger: Logger | None,
         store: SessionStore | None,
+        websocket: TextDialer | None,
         *,
         auto: bool,
     ) -> None:
@@ -127,11 +145,12 @@ class Gateway(AsyncGateway[AnyioShardRunner]):
         self._look_for_cancellation = checkpoint_if_cancelled
 
         def make_runner(shard: Shard) -> AnyioShardRunner:
-            return AnyioShardRunner(
-                shard, account.runner, journal, self._buffer.append, self._drained, account.egress, policy, self._all
-            )
+            tell, drained = self._buffer.append, self._drained
+            parts = (shard, account.runner, journal, tell, drained, account.egress, policy, self._all)
+            return AnyioShardRunner(*parts) if websocket is None else AnyioTextRunner(*parts, dialer=websocket)
 
-        self._add_shards(configs, policy, loads, make_runner, auto=auto)
+        framing = Framing.BYTES if websocket is None else Framing.TEXT
+        self._add_shards(configs, policy, loads, make_runner, auto=auto, framing=framing)
 
     # -- its life -------------------------------------------------------------------------------------------------
 

@@ -85,7 +85,8 @@ class Settlement:
         """
         if sequence is not None and sequence > self.received:
             self.pass_over(sequence)
-            self._missing[sequence] = False
+            if sequence not in self.out_of_order:
+                self._missing[sequence] = False
         untold, self._untold, self._told = self._untold, 0, self.received
         return untold
 

@@ -168,6 +168,14 @@ def test_a_restored_one_goes_on_from_what_was_settled() -> None:
     assert not settlement.ahead
 
 
+def test_what_was_settled_before_a_crash_is_known_although_resumed_has_its_number() -> None:
+    settlement = settlement_of()
+    settlement.restore(10, (12,))
+    assert settlement.resumed(12) == 1
+    assert settlement.came_before(12)
+    assert not settlement.came_before(11)
+
+
 def test_a_restored_one_knows_what_was_missing() -> None:
     settlement = settlement_of()
     settlement.restore(10, (), (3, 7, 99))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from qqproto.account import Account
-from qqproto.actions import Answer, Cancel, Question, SendRequest
+from qqproto.actions import Answer, Question, SendRequest
 from qqproto.credentials import Token
 from qqproto.failures import Failure
 from qqproto.pacing import IdentifySlot
@@ -78,9 +79,9 @@ class Desk:
                 case Answer(asker=asker, id=id, value=value):
                     # Not from inside a drain: an answer is an input of its own.
                     assert isinstance(asker, int)
-                    world.at(world.now, process.answer, asker, id, value)
-                case Cancel(id=id):
-                    self._open.discard(id)
-                    process.observer.purse.cancelled(id)
+                    world.at(world.now, process.notice, partial(process.answer, asker, id, value))
+                case _:
+                    self._open.discard(output.id)
+                    process.observer.purse.cancelled(output.id)
         self.due = self.account.next_timer()
         process.look_ahead()

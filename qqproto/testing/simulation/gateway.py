@@ -372,7 +372,7 @@ class Talk:
             self.link.say({"op": 7})
         elif then == "op 9":
             self.link.say({"op": 9, "d": True})
-        elif then is not None:
+        else:
             self.close(then)
 
     def _still_there(self) -> None:

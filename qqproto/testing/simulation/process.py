@@ -161,9 +161,8 @@ class Process:
 
     def answer(self, index: int, id: int, value: Answered) -> None:
         """The Account has an answer."""
-        if not self.puts_off(self.answer, index, id, value):
-            self.shards[index].answer(id, value, self.now)
-            self.drain(index)
+        self.shards[index].answer(id, value, self.now)
+        self.drain(index)
 
     def dialled(self, link: Link, failure: Failure | None) -> None:
         """A dial succeeded or failed."""
@@ -317,22 +316,22 @@ class Process:
                 self._tell(index, output)
 
     def _abort(self, index: int, id: int, code: int | None) -> None:
-        link = self.links[index]
-        if link is not None and link.id == id:
-            self.forget(link)
-            if link.writable:
-                self.observer.shards[index].left(self.now)
-            link.leave(flush=False, code=code)
+        link = self._link(index, id, left=True)
+        self.forget(link)
+        if link.writable:
+            self.observer.shards[index].left(self.now)
+        link.leave(flush=False, code=code)
 
     def _tell(self, index: int, event: Event) -> None:
         self._world.note_event(index, event)
         self.observer.shards[index].told(event, self.now)
         self.application.hand_over(event)
 
-    def _link(self, index: int, id: int) -> Link:
+    def _link(self, index: int, id: int, *, left: bool = False) -> Link:
+        """The connection; ``left``: our side may have said goodbye on it."""
         link = self.links[index]
-        if link is None or link.id != id or not link.writable:
-            raise Broken("contract", f"shard {index} writes to connection {id}, which is over")
+        if link is None or link.id != id or not (left or link.writable):
+            raise Broken("contract", f"shard {index} names connection {id}, which is over")
         return link
 
     def _issue(self, index: int, id: int) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from qqproto import Account, Disconnected, Dispatch, Session, Shard, ShardConfig, StopReason, Token, Verdict
+from qqproto.actions import SendData, SendText
 from qqproto.conversation import Conversation, Ending
 from qqproto.credentials import TokenLife
 from qqproto.heartbeat import Beat, Heartbeat
@@ -319,6 +320,48 @@ def with_one_more(real: Callable[..., Any], self: Conversation, *arguments: Any)
     real(self, *arguments)
 
 
+# -- what no machine may say ------------------------------------------------------------------------------------------
+
+
+def spins_slowly(real: Callable[..., Beat | None], self: Heartbeat, now: float) -> Beat | None:
+    beat = real(self, now)
+    if beat is not Beat.PROBE:
+        return beat
+    self._timers.set(beat, now + 0.001)
+    return None
+
+
+def sends(change: Callable[[bytes], bytes]) -> Plant:
+    """Bytes go out changed."""
+
+    def other(real: Callable[..., Output | None], self: Outbox) -> Output | None:
+        output = real(self)
+        return replace(output, data=change(output.data)) if isinstance(output, SendData) else output
+
+    return around(Outbox, "next", other)
+
+
+def speaks_after_the_end(real: Callable[..., None], self: Shard, *arguments: Any) -> None:
+    connection = self._connection
+    real(self, *arguments)
+    if connection is not None:
+        self._outbox.queue.append(SendText(connection, '{"op":1,"d":null}'))
+
+
+def ends_twice(real: Callable[..., None], self: Shard, ending: Ending, plan: Plan, now: float, *rest: Any) -> None:
+    real(self, ending, plan, now, *rest)
+    real(self, replace(ending, failure=None), plan, now)
+
+
+def asks_for_ever(real: Callable[..., None], self: Shard, info: Any, now: float) -> None:
+    self._on_token(self._token, now)
+
+
+def numbered_anew(real: Callable[..., None], self: Account, *arguments: Any) -> None:
+    self._issued = 0
+    real(self, *arguments)
+
+
 BUGS = [
     Bug("heartbeats are lost after the second connection", lost_after_the_second_connection, ("G3",)),
     Bug("the margin of the heartbeat is forgotten", around(Heartbeat, "begin", too_slow), ("G3",)),
@@ -410,6 +453,17 @@ BUGS = [
     Bug("a saved session is left aside", instead(Session, "unfit_for", lambda self, config: "today"), ("G7",)),
     Bug("a session that was refused is left aside without a word", around(
         Shard, "_restore", lambda real, self, now: real(self, now) if self._saved_age < 3600.0 else None), ("G7",)),
+    Bug("the deadlines of the account are not heeded", nothing(Account, "handle_timer"), ("G2",)),
+    Bug("a probe each millisecond", around(Heartbeat, "due", spins_slowly), ("G2",)),
+    Bug("the account uses ids again", around(Account, "_send", numbered_anew), ("contract",)),
+    Bug("an upgrade without a key", sends(lambda data: data.replace(b"Sec-WebSocket-Key", b"Key")), ("contract",)),
+    Bug("frames without a mask", sends(
+        lambda data: data if data.startswith(b"GET ") else b"\x81\x02{}"), ("contract",)),
+    Bug("a connection that is over is written to", around(Shard, "_disconnected", speaks_after_the_end), (
+        "contract",)),
+    Bug("an end is told twice", around(Shard, "_disconnected", ends_twice), ("G5",), script=Script(faults=(
+        Fault(600.0, "close", value=1000),))),
+    Bug("the gateway's address is asked for, for ever", around(Shard, "_on_gateway", asks_for_ever), ("G2",)),
     Bug("counters without end", around(Outbox, "next", leaks), ("G10",)),
 ]  # fmt: skip
 

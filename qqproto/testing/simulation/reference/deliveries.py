@@ -8,6 +8,8 @@ How the wording is read:
   it came. So is one whose sequence was jumped over before, if it is not too long ago.
 - Marked are those that come between the Resume of a saved session and the first RESUMED of it.
 - Settled is what lies below everything that came and is open. The heartbeat names it, and a Resume in a next process.
+- ``policy.max_unsettled`` bounds what is open, what came in order since the oldest of it, and how far back one that
+  came late may lie. What is beyond it is given up: for what is saved it counts as settled.
 - ``Resumed.missing`` counts the sequences that were jumped over since the last RESUMED, or before the session was
   saved, and have not come. Whether RESUMED has a number of its own or repeats that of the last dispatch, nobody says:
   it is not among them, and a dispatch with that number is not a repetition.
@@ -52,6 +54,7 @@ class _Due:
     marked: bool
     replayed: bool
     certain: bool
+    late: bool
 
 
 class Deliveries:
@@ -64,6 +67,7 @@ class Deliveries:
         self._due: deque[_Due] = deque()
         self._open: dict[int, tuple[str, ...]] = {}
         self._span: deque[int] = deque()
+        self._late: set[int] = set()
         self._finished: set[int] = set()
         self._ahead: frozenset[int] = frozenset()
         self._left_out: dict[int, None] = {}
@@ -80,6 +84,9 @@ class Deliveries:
         self.received = 0
         self.resumed_up_to = 0
         self.given_up = 0
+        self._names_of_abandoned: dict[int, tuple[str, ...]] = {}
+        self.abandoned: list[int] = []
+        """What was given up, for the ledger."""
         self.jumped: list[Container[int]] = []
         """What was jumped over in this session."""
 
@@ -99,9 +106,11 @@ class Deliveries:
     def begins(self, session: str) -> None:
         """READY came."""
         self._session, self.received = session, 0
-        self._told_up_to = self._untold = 0
+        self._told_up_to = self._untold = self.given_up = 0
         self._open.clear()
         self._span.clear()
+        self._late.clear()
+        self._names_of_abandoned.clear()
         self._finished.clear()
         self._left_out.clear()
         self._resumed_at.clear()
@@ -119,7 +128,7 @@ class Deliveries:
         settled = self.settled
         ahead = {number for number in range(settled + 1, self.received + 1) if number in self._finished}
         ahead.update(number for number in self._ahead if number > settled)
-        missing = frozenset(number for number in self._left_out if number <= settled)
+        missing = frozenset(number for number in self._left_out if number <= settled) - self._resumed_at
         return Known(self._session, settled, frozenset(ahead), missing, self._done.as_of(now))
 
     @property
@@ -138,13 +147,14 @@ class Deliveries:
         names = names_of(message)
         repetition = self._is_repetition(sequence, names, now, replaying=replaying)
         self._heard_at = now
-        if repetition is not True:
-            certain = repetition is False
-            self._due.append(_Due(sequence, self._session, names, self._restored, replaying, certain))
-            if certain:
-                self._take_in(sequence, names)
+        late = sequence is not None and sequence <= self.received
         if sequence is not None:
             self._count(sequence)
+        if repetition is not True:
+            due = _Due(sequence, self._session, names, self._restored, replaying, repetition is False, late)
+            self._due.append(due)
+            if due.certain:
+                self._take_in(due)
 
     def counted(self, sequence: Any) -> None:
         """READY came; it may have a sequence."""
@@ -158,6 +168,7 @@ class Deliveries:
         if type(sequence) is int and sequence > self.received:
             self._count(sequence)
             self._resumed_at.add(sequence)
+            self._left_out[sequence] = None
             self.jumped.append((sequence,))
         self._resumption = self._untold, self._restored
         self._untold = 0
@@ -171,24 +182,37 @@ class Deliveries:
         if sequence is not None:
             if sequence in self._ahead:
                 return True
-            if sequence <= self.received and sequence not in self._left_out and sequence not in self._resumed_at:
+            if sequence <= self.received and sequence not in self._left_out:
                 return True
         if not replaying and sequence == self.received + 1:
             return False
         known = self._seen.knows(names, now), self._done.knows(names, now)
         return True if True in known else None if None in known else False
 
-    def _take_in(self, sequence: int | None, names: tuple[str, ...]) -> None:
+    def _take_in(self, due: _Due) -> None:
         """It is to be handed out, and open until it is settled."""
-        self._seen.add(names, self._heard_at)
-        if sequence is None:
+        self._seen.add(due.names, self._heard_at)
+        if due.sequence is None:
             return
-        self._open[sequence] = names
-        if sequence > self.received:
-            self._span.append(sequence)
-        if len(self._open) > self._policy.max_unsettled or len(self._span) > self._policy.max_unsettled:
-            self._finish(min(self._open))
-            self.given_up += 1
+        self._open[due.sequence] = due.names
+        if due.late:
+            self._late.add(due.sequence)
+        else:
+            self._span.append(due.sequence)
+        most = self._policy.max_unsettled
+        while len(self._open) > most:
+            self._give_up(min(self._open))
+        while len(self._span) > most:
+            self._give_up(self._span[0])
+        while self._late and self.received - min(self._late) > most:
+            self._give_up(min(self._late))
+
+    def _give_up(self, sequence: int) -> None:
+        """It may still be settled, which is then remembered by its names."""
+        self._names_of_abandoned[sequence] = self._open[sequence]
+        self._finish(sequence)
+        self.given_up += 1
+        self.abandoned.append(sequence)
 
     def _count(self, sequence: int) -> None:
         """The number came, in whatever it was."""
@@ -196,7 +220,6 @@ class Deliveries:
             if sequence in self._left_out:
                 del self._left_out[sequence]
                 self._untold -= sequence > self._told_up_to
-            self._resumed_at.discard(sequence)
             return
         jumped = range(self.received + 1, sequence)
         if jumped:
@@ -228,7 +251,7 @@ class Deliveries:
         demand(marked is due_now.marked, "G7", f"dispatch {sequence} {wrong} as redelivered")
         self._replayed += due_now.replayed
         if not due_now.certain:
-            self._take_in(sequence, due_now.names)
+            self._take_in(due_now)
         if self.by_delivery:
             self.settles(sequence, session)
 
@@ -243,9 +266,13 @@ class Deliveries:
 
     def settles(self, sequence: int | None, session: str | None) -> None:
         """The application has finished with a dispatch."""
-        if session == self._session and sequence in self._open:
+        if session != self._session or sequence is None:
+            return
+        if sequence in self._open:
             self._done.add(self._open[sequence], self._heard_at)
             self._finish(sequence)
+        elif sequence in self._names_of_abandoned:
+            self._done.add(self._names_of_abandoned.pop(sequence), self._heard_at)
 
     def beats(self, sequence: Any) -> None:
         """A heartbeat was sent: it names the settled sequence, null before there is one."""
@@ -266,6 +293,7 @@ class Deliveries:
 
     def _finish(self, sequence: int) -> None:
         del self._open[sequence]
+        self._late.discard(sequence)
         self._finished.add(sequence)
         while self._span and self._span[0] not in self._open:
             self._span.popleft()

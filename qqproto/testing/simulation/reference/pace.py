@@ -9,6 +9,8 @@ a socket because the identify slot is far away is not counted either.
 
 from __future__ import annotations
 
+from math import inf
+
 from qqproto.policy import Policy
 from qqproto.testing.simulation.reference.verdict import demand
 
@@ -26,7 +28,7 @@ class Pace:
         self.failures = 0
         self._earliest = now
         self._latest: float | None = None
-        self.sign_by: float | None = None
+        self.sign_by = inf
         self.waits_for_budget = False
         self._expect_sign(now)
 
@@ -67,19 +69,17 @@ class Pace:
         self._latest = None
         early = self._earliest - now
         demand(early <= _EPSILON, "G2", f"dialled {early:.3f} s sooner than the delay after {self.failures} failures")
-        self.sign_by = None
+        self.sign_by = inf
 
     def check(self, now: float) -> None:
         """Raise if the next attempt should have shown itself by now."""
-        if self.sign_by is not None:
-            late = now - self.sign_by
-            demand(late <= self._slack, "G1", f"the next attempt is {late:.3f} s overdue: no dial, no word about one")
+        late = now - self.sign_by
+        demand(late <= self._slack, "G1", f"the next attempt is {late:.3f} s overdue: no dial, no word about one")
 
     def begin_anew(self, now: float) -> None:
         """The process goes on after a stall."""
         self._latest = None
-        if self.sign_by is not None:
-            self.sign_by = max(self.sign_by, now + 2.0 * self._policy.http_timeout)
+        self.sign_by = max(self.sign_by, now + 2.0 * self._policy.http_timeout)
 
     def _base(self) -> float:
         """The policy's delay after this many failures; half of it is jitter."""

@@ -23,6 +23,7 @@ from qqproto.events import (
     Online,
     Resumed,
     SessionRefused,
+    SettlementLagging,
     Stopped,
 )
 from qqproto.failures import Failure
@@ -189,9 +190,9 @@ class ShardObserver:
 
     def broke_protocol(self, now: float) -> None:
         """Bytes came that no WebSocket client has to put up with."""
-        if self.talk is not None:
-            self.talk.pulse.heard_at = now
-            self.talk.broken = True
+        talk = self._open_talk("is spoken to")
+        talk.pulse.heard_at = now
+        talk.broken = True
 
     # -- the application, and what is saved -----------------------------------------------------------------------
 
@@ -277,6 +278,7 @@ class ShardObserver:
         talk = self.talk
         live = talk is not None and talk.live_at is not None and not self.closing and self._debts.lag_since is None
         self.alarm = talk.pulse.alarm(self.reading) if talk is not None and live else float("-inf")
+        self._write_off_abandoned()
         if self.stopped is not None or self.closing:
             return
         demand(not self._owes_refusal, "G7", "a saved session was left aside, and no SessionRefused was told")
@@ -329,6 +331,9 @@ class ShardObserver:
         elif isinstance(event, Resumed):
             self._deliveries.told_resumed(event.replayed, event.missing, restored=event.restored)
             self.take_stock(self._deliveries.resumed_up_to)
+        elif isinstance(event, SettlementLagging):
+            most = self._deliveries.given_up
+            demand(event.given_up <= most, "G7", f"{event.given_up} dispatches were given up, not only {most}")
         elif isinstance(event, SessionRefused):
             demand(self._owes_refusal, "G7", f"the saved session was refused: {event.reason}")
             demand(bool(event.reason.strip()), "G8", "SessionRefused without a reason")
@@ -343,6 +348,12 @@ class ShardObserver:
             demand(sequence is None, "G7", f"a heartbeat names sequence {sequence!r} of no session")
         else:
             self._deliveries.beats(sequence)
+
+    def _write_off_abandoned(self) -> None:
+        """What the shard has given up is finished for every process."""
+        for sequence in self._deliveries.abandoned:
+            self._ledger.finished(self.course.session, sequence)
+        self._deliveries.abandoned.clear()
 
     def _authenticates(self, opcode: int, data: dict[str, Any], now: float) -> None:
         self.course.authenticates(opcode, data, now)

@@ -1,0 +1,74 @@
+"""The second opinion on its own: what the simulated servers and our own machines never make it say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from qqproto import Policy
+from qqproto.testing.simulation.reference import Broken, Ledger
+from qqproto.testing.simulation.reference.deliveries import Deliveries
+from qqproto.testing.simulation.reference.names import Names
+
+
+def dispatch(sequence: int) -> dict[str, Any]:
+    return {"op": 0, "s": sequence, "t": "FRIEND_ADD", "id": f"event-{sequence}", "d": {}}
+
+
+def test_ready_and_resumed_may_have_no_number() -> None:
+    deliveries = Deliveries(Policy(), by_delivery=True)
+    deliveries.begins("S-1")
+    deliveries.counted(None)
+    assert deliveries.received == 0
+
+    deliveries.came(dispatch(1), 1.0, replaying=False)
+    deliveries.told(1, "S-1", marked=False)
+    deliveries.resumes()
+    deliveries.resumed(None)
+    deliveries.told_resumed(0, 0, restored=False)
+    deliveries.drained()
+    assert (deliveries.received, deliveries.settled) == (1, 1)
+
+
+def test_resumed_is_told_when_it_came_and_only_then() -> None:
+    deliveries = Deliveries(Policy(), by_delivery=True)
+    deliveries.begins("S-1")
+    with pytest.raises(Broken, match="no RESUMED came"):
+        deliveries.told_resumed(0, 0, restored=False)
+    deliveries.resumed(1)
+    with pytest.raises(Broken, match="no Resumed was told"):
+        deliveries.drained()
+
+
+def test_what_is_forgotten_by_now_may_be_handed_out_or_not() -> None:
+    names = Names(2, 60.0)
+    for number in range(4):
+        names.add((f"event {number}",), float(number))
+    assert [names.knows([f"event {number}"], 5.0) for number in range(5)] == [None, None, True, True, False]
+    assert names.knows(["event 3"], 70.0) is None
+
+
+def test_an_event_that_comes_twice_is_found_by_its_number() -> None:
+    ledger = Ledger()
+    ledger.happened("S-1", 2)
+    ledger.handed_out("S-1", 2)
+    with pytest.raises(Broken, match="dispatch 2 was handed out twice"):
+        ledger.handed_out("S-1", 2)
+
+
+def test_an_event_that_was_not_finished_is_owed_by_the_next_process() -> None:
+    ledger = Ledger()
+    for number in (2, 3, 4):
+        ledger.happened("S-1", number)
+        ledger.handed_out("S-1", number)
+    ledger.finished("S-1", 3)
+    ledger.balance("S-1", 4)
+    ledger.process_begins()
+    ledger.happened("S-1", 5, again=2)
+    ledger.handed_out("S-1", 5)
+    with pytest.raises(Broken, match=r"lost without a word: dispatches \[4\]"):
+        ledger.balance("S-1", 5)
+    ledger.write_off([range(4, 5)])
+    ledger.balance("S-1", 5)
+    ledger.balance("S-0", 5)

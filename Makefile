@@ -27,7 +27,8 @@ test: lint types ## lint, types, and every test on one Python
 	$(BIN)/coverage report
 	$(BIN)/python -m qqproto_transports.simulate --hours 2000
 	$(BIN)/python -m pytest --numprocesses 4 tests/scenarios
-	$(BIN)/python -m pytest --doctest-modules qqproto transports tests $(SANS_IO:%=--ignore=%) --ignore=tests/scenarios
+	$(BIN)/python -m pytest --numprocesses auto --doctest-modules qqproto transports tests \
+		$(SANS_IO:%=--ignore=%) --ignore=tests/scenarios
 
 test-all: lint types ## lint, types, and every test on each installed CPython from 3.10
 	$(BIN)/nox

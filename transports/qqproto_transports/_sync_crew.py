@@ -27,8 +27,10 @@ class SyncCrew(Crew[SyncShardRunner]):
         self._account = account
         self.loop = Loop(account.clock, self._on_bug)
         self._thread: threading.Thread | None = None
-        self.news = threading.Condition()
-        """Notified of whatever happens; a signal handler may find its lock taken by the code that it interrupts."""
+        self.lock = threading.RLock()
+        """What a signal handler interrupts may have taken it, and then the handler may take it too."""
+        self.news = threading.Condition(self.lock)
+        """Notified of whatever happens."""
         self._changes = 0
         self._dismissed = False
 

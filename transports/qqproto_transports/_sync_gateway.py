@@ -29,6 +29,9 @@ from qqproto_transports.stores import SessionStore
 class _HandOfEachThread(Hand, threading.local):
     """Asking for the next event settles the one that the same thread had before."""
 
+    reads = False
+    """Whether this thread asks for events."""
+
 
 class Gateway(GatewayCore[SyncShardRunner]):
     """One bot's gateway. Made by :func:`open_gateway`; it lives in a background thread while its block lasts.
@@ -59,7 +62,7 @@ class Gateway(GatewayCore[SyncShardRunner]):
         keeper = SyncKeeper(store, policy, self._all.loop) if store is not None else None
         super().__init__(self._all, clock, policy, configs[0].settle, journal=journal, keeper=keeper)
         self._readers: set[threading.Thread] = set()
-        self._hand = _HandOfEachThread()
+        self._hand = self._hand_of_each = _HandOfEachThread()
         self._home = Home("gateway")
         self._over = False
         """Whether nothing more comes into the buffer."""
@@ -192,10 +195,11 @@ class Gateway(GatewayCore[SyncShardRunner]):
 
     def __next__(self) -> Event:
         self._home.check()
-        self._all.check_thread()
-        self._readers.add(threading.current_thread())
+        if not self._hand_of_each.reads:
+            self._hand_of_each.reads = True
+            self._readers.add(threading.current_thread())
         self._settle_in_hand()
-        with self._all.news:
+        with self._all.lock:
             while (event := self._take()) is None and not self._over:
                 self._wait_for_events()
         if event is None:
@@ -223,7 +227,7 @@ class Gateway(GatewayCore[SyncShardRunner]):
 
     def _settle_here(self, dispatch: Dispatch) -> None:
         """In the thread of one who iterates; the keeper of the sessions looks after what is unsettled by itself."""
-        self.settle(dispatch)
+        super().settle(dispatch)
 
     def _has_drained(self, caller: object) -> bool:
         mine = self._held_by(caller)
@@ -243,11 +247,12 @@ class Gateway(GatewayCore[SyncShardRunner]):
         """What is new in the sessions is in the store, or the time is up."""
         keeper = self._keeper
         if keeper is not None and self._all.entered:
-            self._all.loop.ask(keeper.hurry)
-            self._all.until(lambda: keeper.at_rest, timeout)
+            ask = self._all.loop.ask
+            ask(keeper.hurry)
+            self._all.until(lambda: ask(lambda: keeper.at_rest), timeout)
 
     def _arrived(self) -> None:
-        with self._all.news:
+        with self._all.lock:
             self._over = self._all.ended
             self._all.changed()
 
@@ -266,4 +271,5 @@ class Gateway(GatewayCore[SyncShardRunner]):
     def _wait_for_events(self) -> None:
         if not self._all.entered:
             raise RuntimeError("enter the gateway first: with open_gateway(...) as gateway")
+        self._all.check_thread()
         self._all.news.wait(SLICE)

@@ -34,7 +34,7 @@ class Home:
 
     def check(self) -> None:
         """Raises RuntimeError in a child of the process that it lives in."""
-        if self.is_elsewhere:
+        if self._process is not None and self._process != os.getpid():  # Once an event: no call more than needed.
             raise RuntimeError(
                 f"this {self._what} belongs to the process that forked, and goes on there: make one in each process "
                 "after the fork, or start processes with the method 'spawn'"

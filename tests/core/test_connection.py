@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from qqproto import (
@@ -26,6 +27,7 @@ from qqproto import (
     ShardConfig,
     Verdict,
 )
+from qqproto.decoding import Loads
 from tests.core import frames
 from tests.core.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, accept, closing, frame, said
 from tests.core.hosts import ACK, CONFIG, RECONNECT, SESSION, TOKEN, URL, Drained, dispatch, half, hello, ready, resumed
@@ -41,10 +43,11 @@ class Socket(Drained):
         config: ShardConfig = CONFIG,
         policy: Policy = Policy(),
         url: str = URL,
+        loads: Loads = json.loads,
     ) -> None:
         super().__init__()
         self.now = 1000.0
-        self.machine = QQGatewayConnection(config, url, TOKEN, random=half, session=session, policy=policy)
+        self.machine = QQGatewayConnection(config, url, TOKEN, random=half, session=session, policy=policy, loads=loads)
         self.machine.connection_opened(self.now)
         self.drain()
         self.request = self.only(SendData).data
@@ -479,3 +482,27 @@ def test_an_answer_to_what_was_never_asked_is_misuse() -> None:
     socket = Socket()
     with pytest.raises(LocalProtocolError, match="id 7 was never issued"):
         socket.machine.answer(7, IdentifySlot(0.0), socket.now)
+
+
+# -- what is no UTF-8 ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loads", [json.loads, msgspec.json.decode])
+def test_a_binary_message_that_is_no_utf_8_is_told_and_the_link_stays(loads: Loads) -> None:
+    socket = Socket(loads=loads)
+    socket.up()
+    socket.receive(frame(BINARY, b'{"op":0,"t":"\xff"}'))
+    assert socket.only(Malformed).what == "a message that is not JSON"
+    assert not socket.machine.ended
+
+
+@pytest.mark.parametrize("size", [10, 1000, 70_000])
+@pytest.mark.parametrize("loads", [json.loads, msgspec.json.decode])
+def test_a_text_that_is_no_utf_8_ends_the_connection(loads: Loads, size: int) -> None:
+    """Whoever decodes, and however its frame writes its length."""
+    socket = Socket(loads=loads)
+    socket.up()
+    socket.receive(frame(TEXT, b'"' + b"\xff" * size + b'"'))
+    assert closing(b"".join(action.data for action in socket.take(SendData))) == 1007
+    assert socket.only(CloseConnection).code == 1007
+    assert socket.machine.verdict is Verdict.RESUME

@@ -40,3 +40,8 @@ def frame(payload: bytes, opcode: int = 1) -> bytes:
     if length < 65536:
         return struct.pack("!BBH", first, 126, length) + payload
     return struct.pack("!BBQ", first, 127, length) + payload
+
+
+def payload_start(data: bytes) -> int:
+    """Where the payload of a server's frame begins."""
+    return {126: 4, 127: 10}.get(data[1], 2)

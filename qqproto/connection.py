@@ -52,9 +52,8 @@ class QQGatewayConnection:
         self._emit = self._outbox.queue.append
         self._id = id if id is not None else self._outbox.new_id()
         self._policy = policy
-        decoder = decoder_of(loads)
-        self._decode = decoder.decode
-        self._websocket = WebSocket(url, config.headers, policy, raw=decoder.raw)
+        self._decode = decoder_of(loads)
+        self._websocket = WebSocket(url, config.headers, policy)
         self._opened = False
         self.conversation = Conversation(
             config,
@@ -107,20 +106,21 @@ class QQGatewayConnection:
 
     def receive_data(self, data: bytes, now: float) -> None:
         """Bytes came; ``b""`` is the end of the stream. Then drain :meth:`next_output`."""
-        if not self._opened:
-            raise LocalProtocolError("connection_opened() comes before receive_data()")
         conversation = self.conversation
-        if self.ended:
+        if conversation.ending is not None:
             return
-        if not data:
-            self._emit(Abort(self._id, self._policy.leave_code))
-            conversation.connection_lost(Failure(FailureKind.EOF, "the stream ended without a close frame"), now)
+        if not data or not self._opened:
+            self._on_end(now)
             return
         conversation.bytes_received(now)
+        message = self._websocket.ordinary(data)
+        if message is not None:
+            self._on_message(message, now)
+            return
         for item in self._websocket.receive(data):
             if isinstance(item, (str, bytes)):
                 self._on_message(item, now)
-                if conversation.ending is not None:
+                if self.ended:
                     return
             elif isinstance(item, Pinged):
                 self._emit(SendData(self._id, item.reply))
@@ -167,20 +167,30 @@ class QQGatewayConnection:
 
     # -- steps ----------------------------------------------------------------------------------------------------
 
+    def _on_end(self, now: float) -> None:
+        if not self._opened:
+            raise LocalProtocolError("connection_opened() comes before receive_data()")
+        self._emit(Abort(self._id, self._policy.leave_code))
+        failure = Failure(FailureKind.EOF, "the stream ended without a close frame")
+        self.conversation.connection_lost(failure, now)
+
     def _on_message(self, message: str | bytes, now: float) -> None:
         try:
-            envelope = self._decode(message)
-        except UnicodeDecodeError:
-            assert isinstance(message, bytes)
-            broken = self._websocket.not_text(message)
-            if broken is not None:
-                self._on_last(broken, now)
-            else:
-                self.conversation.not_json(message)
-        except (ValueError, RecursionError):
-            self.conversation.not_json(message)
+            value = self._decode(message)
+        except (ValueError, RecursionError) as error:
+            self._on_refused(message, error, now)
         else:
-            self.conversation.receive_value(envelope, message, now)
+            self.conversation.receive_value(value, message, now)
+
+    def _on_refused(self, message: str | bytes, error: Exception, now: float) -> None:
+        """No JSON; or a text that is not even UTF-8, which a WebSocket does not survive."""
+        broken = None
+        if isinstance(message, bytes) and isinstance(error, UnicodeDecodeError):
+            broken = self._websocket.not_text(message)
+        if broken is not None:
+            self._on_last(broken, now)
+        else:
+            self.conversation.not_json(message)
 
     def _on_last(self, item: Last, now: float) -> None:
         if isinstance(item, Rejected):

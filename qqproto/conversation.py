@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -24,8 +25,13 @@ from qqproto.protocol import payloads
 from qqproto.protocol.close_codes import CLOSE_CODES, Phase, Verdict, classify
 from qqproto.protocol.opcodes import Opcode
 from qqproto.session import Session, User
+from qqproto.settlement import Settlement
 from qqproto.timers import LagWatch, Timers
 
+# Plain names for what is looked up for every event: a member of an enum costs as much as a call.
+_DISPATCH, _ACK = int(Opcode.DISPATCH), int(Opcode.HEARTBEAT_ACK)
+_AUTH = Phase.AUTH
+_OF_THE_SESSION = frozenset({"READY", "RESUMED"})
 _GOODBYE = 1000
 _MOST_SLOTS = 3
 """A host that is always late gets its Identify all the same."""
@@ -81,6 +87,8 @@ class Ending:
 class Timer(enum.Enum):
     """What a talk waits for, besides its heartbeats."""
 
+    __hash__ = object.__hash__
+
     HELLO = "hello"
     SLOT_ANSWER = "slot-answer"
     SLOT = "slot"
@@ -115,7 +123,7 @@ class Conversation:
         self._token = token
         self._random = random
         self._policy = policy
-        self.decoder = decoder_of(loads)
+        self._decode = decoder_of(loads)
         self._shard = config.shard[0]
         self._outbox = outbox or Outbox(self.settle if config.settle == "delivery" else None)
         self._emit = self._outbox.queue.append
@@ -135,6 +143,8 @@ class Conversation:
         if isinstance(session, Session):
             session = LiveSession.restore(session, since=0.0, policy=policy, recall=self._recall)
         self.live = session
+        self._flowing: LiveSession | None = None
+        """The session whose dispatches may come: from READY on, or from the Resume that was sent."""
         self.resuming = self.live is not None
         self.phase = Phase.HELLO
         self.heartbeat = Heartbeat(policy)
@@ -171,7 +181,9 @@ class Conversation:
 
     def bytes_received(self, now: float) -> None:
         """Something came, if only a part of a message: the link is alive. Not needed after :meth:`receive_message`."""
-        self._notice_lag(now)
+        watch = self.watch
+        if now - watch.due > watch.tolerance:
+            self._notice_lag(now)
         self.heartbeat.received_at = now
 
     def receive_message(self, message: str | bytes, now: float) -> None:
@@ -180,7 +192,7 @@ class Conversation:
             return
         self.bytes_received(now)
         try:
-            envelope = self.decoder.decode(message)
+            envelope = self._decode(message)
         except (ValueError, RecursionError):
             self.not_json(message)
         else:
@@ -192,10 +204,26 @@ class Conversation:
 
     def receive_value(self, envelope: Any, message: str | bytes, now: float) -> None:
         """The part of :meth:`receive_message` for a message that was decoded; nothing after the end."""
-        if type(envelope) is not dict or type(envelope.get("op")) is not int:
+        if type(envelope) is not dict or type(opcode := envelope.get("op")) is not int:
             self._malformed("a message without an opcode", message)
-            return
-        self._on_envelope(envelope, message, now)
+        elif opcode != _DISPATCH:
+            self._on_envelope(opcode, envelope, message, now)
+        elif type(kind := envelope.get("t")) is not str:
+            self._malformed("a dispatch without a type", message)
+        elif kind in _OF_THE_SESSION:
+            self._on_session(kind, envelope, message, now)
+        elif self._flowing is None:
+            self._malformed("a dispatch before READY", message)
+        else:
+            dispatch = self._flowing.take(kind, envelope, self._shard, now)
+            if dispatch is not None:
+                self._outbox.dispatches += 1
+                self._emit(dispatch)
+            else:
+                self._count["repetitions"] += 1
+            if self.phase is _AUTH:
+                self._replayed += dispatch is not None
+                self._await_ready(now)
 
     def answer(self, id: int, value: IdentifySlot | Failure, now: float) -> None:
         """The answer to :class:`~qqproto.ReserveIdentify`. Then drain :meth:`next_output`."""
@@ -286,20 +314,20 @@ class Conversation:
 
     def next_timer(self) -> float | None:
         """When :meth:`handle_timer` is due, None once it is over."""
+        due = self.watch.due = self.due()
+        return due if due < math.inf else None
+
+    def due(self) -> float:
+        """The same for the machine around it, infinity for None."""
         if self.ending is not None:
-            return None
-        due, beat = self._timers.next(), self.heartbeat.next_timer()
-        if due is None or (beat is not None and beat < due):
-            due = beat
-        return self.watch.shown(due)
+            return math.inf
+        due, beat = self._timers.earliest, self.heartbeat.timers.earliest
+        return due if due < beat else beat
 
     # -- steps: what the server says ------------------------------------------------------------------------------
 
-    def _on_envelope(self, envelope: dict[str, Any], message: str | bytes, now: float) -> None:
-        opcode = envelope["op"]
-        if opcode == Opcode.DISPATCH:
-            self._on_dispatch(envelope, message, now)
-        elif opcode == Opcode.HEARTBEAT_ACK:
+    def _on_envelope(self, opcode: int, envelope: dict[str, Any], message: str | bytes, now: float) -> None:
+        if opcode == _ACK:
             self._count["acks"] += 1
             self.heartbeat.acknowledged(now)
         elif opcode == Opcode.HELLO:
@@ -332,27 +360,11 @@ class Conversation:
         else:
             self._ask_for_slot(now)
 
-    def _on_dispatch(self, envelope: dict[str, Any], message: str | bytes, now: float) -> None:
-        kind = envelope.get("t")
-        if type(kind) is not str:
-            self._malformed("a dispatch without a type", message)
-        elif kind == "READY":
+    def _on_session(self, kind: str, envelope: dict[str, Any], message: str | bytes, now: float) -> None:
+        if kind == "READY":
             self._on_ready(envelope, message, now)
-        elif kind == "RESUMED":
-            self._on_resumed(envelope, message, now)
-        elif self.live is None or not self._authenticated:
-            self._malformed("a dispatch before READY", message)
         else:
-            dispatch = self._dispatch(kind, envelope, self.live)
-            replaying = self.phase is Phase.AUTH
-            if self.live.admit(dispatch, now, replaying=replaying):
-                self._count["dispatches"] += 1
-                self._replayed += replaying
-                self._emit(dispatch)
-            else:
-                self._count["repetitions"] += 1
-            if replaying:
-                self._await_ready(now)
+            self._on_resumed(envelope, message, now)
 
     def _on_ready(self, envelope: dict[str, Any], message: str | bytes, now: float) -> None:
         if self.phase is not Phase.AUTH or not self._authenticated:
@@ -366,7 +378,11 @@ class Conversation:
             return
         session_id, user_id, username = ready
         user = User(user_id, username)
-        live = self.live = LiveSession(session_id, user, since=now, policy=self._policy, recall=self._recall)
+        if self.live is not None:
+            self.live.give_up()
+        live = self.live = self._flowing = LiveSession(
+            session_id, user, since=now, policy=self._policy, recall=self._recall
+        )
         dispatch = self._session_is_live(live, "READY", envelope)
         if dispatch.sequence is not None:
             live.settlement.pass_over(dispatch.sequence)
@@ -378,9 +394,7 @@ class Conversation:
             self._malformed("RESUMED without a Resume", message)
             return
         dispatch = self._session_is_live(live, "RESUMED", envelope)
-        restored, live.restored = live.restored, False
-        live.busy = False
-        missing = live.settlement.resumed(dispatch.sequence)
+        restored, missing = live.restored, live.resumed(dispatch.sequence)
         self._emit(Resumed(self._shard, live.id, live.user, dispatch, self._replayed, missing, restored))
 
     def _on_invalid_session(self, resumable: bool, now: float) -> None:
@@ -429,6 +443,8 @@ class Conversation:
 
     def _resume(self, live: LiveSession, now: float) -> None:
         self._count["resumes"] += 1
+        live.resuming()
+        self._flowing = live
         sequence = live.settlement.received
         self._authenticate(
             payloads.resume(token=authorization(self._token), session_id=live.id, sequence=sequence), now
@@ -446,8 +462,9 @@ class Conversation:
     def _send_heartbeat(self, now: float) -> None:
         live, settled = self.live, 0
         if live is not None:
-            settled = live.settlement.settled
-            self._tell_lagging(live, now)
+            settlement = live.settlement
+            settled = settlement.settled
+            self._tell_lagging(live, settlement, now)
         self._count["heartbeats"] += 1
         self._link.send_text(payloads.heartbeat(settled or None))
         self.heartbeat.sent(now)
@@ -516,9 +533,6 @@ class Conversation:
         """READY or RESUMED came; returns it as a dispatch, which settles itself."""
         self.phase = Phase.READY
         self._timers.stop(Timer.READY)
-        return self._dispatch(kind, envelope, live)
-
-    def _dispatch(self, kind: str, envelope: dict[str, Any], live: LiveSession) -> Dispatch:
         id = envelope.get("id")
         return Dispatch(
             kind,
@@ -526,14 +540,13 @@ class Conversation:
             id if type(id) is str else None,
             payloads.sequence_of(envelope),
             self._shard,
-            live.restored and self.phase is Phase.AUTH,
+            False,
             envelope,
             live.id,
         )
 
-    def _tell_lagging(self, live: LiveSession, now: float) -> None:
+    def _tell_lagging(self, live: LiveSession, settlement: Settlement, now: float) -> None:
         """Told when it begins, and again whenever more was given up."""
-        settlement = live.settlement
         oldest = settlement.oldest(now)
         lags = oldest is not None and oldest > self._policy.settlement_lag
         if settlement.given_up > live.given_up_told or (lags and not live.lag_told):

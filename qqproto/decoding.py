@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from json.scanner import make_scanner
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, AnyStr, NoReturn, TypeAlias
 
 Loads: TypeAlias = Callable[[str | bytes], Any]
 """A JSON decoder: ``json.loads``, ``msgspec.json.decode``, ``orjson.loads``, or the like of them."""
@@ -20,33 +19,21 @@ _LEAST = 2 * NESTING
 """A shorter message cannot be nested deeper."""
 
 
-@dataclass(slots=True)
-class Decoder:
-    """``decode`` gives the value of a message, or raises ValueError or RecursionError if it is no JSON.
-
-    Bytes that are no UTF-8 raise UnicodeDecodeError. ``raw``: it is the faster for being given bytes.
-    """
-
-    decode: Loads
-    raw: bool
-
-
-def decoder_of(loads: Loads) -> Decoder:
+def decoder_of(loads: Loads) -> Loads:
     """``loads`` with the behaviour that is promised for every decoder (see the contract's page).
 
-    What it refuses is put to the standard library's decoder, whose word is the last: so a decoder may be stricter than
-    that one, about half a surrogate pair say, without an event being lost. It must not be laxer, and only three are
-    known to be told from it nowhere: the standard library's, msgspec's and orjson's.
+    It gives the value of a message, or raises ValueError or RecursionError if that is no JSON, and UnicodeDecodeError
+    if it is not even UTF-8. What ``loads`` refuses is put to the standard library's decoder, whose word is the last: so
+    a decoder may be stricter than that one, about half a surrogate pair say, without an event being lost. It must not
+    be laxer; the standard library's own, msgspec's and orjson's are known to come to the same.
     """
     if loads is json.loads:
-        return Decoder(standard, raw=False)
+        return standard
     home = getattr(loads, "__module__", None) or type(getattr(loads, "__self__", None)).__module__
     package = home.partition(".")[0]
     if package == "msgspec":
-        return Decoder(_second(loads), raw=True)
-    if package == "orjson":
-        return Decoder(_second(_exact(loads)), raw=True)
-    return Decoder(_second(_textual(loads)), raw=False)
+        return _second(loads)
+    return _second(_exact(loads) if package == "orjson" else _textual(loads))
 
 
 # -- the standard library's ------------------------------------------------------------------------------------------
@@ -62,8 +49,8 @@ _scan = make_scanner(_STANDARD)  # type: ignore[arg-type]  # typeshed takes a sc
 
 def standard(message: str | bytes) -> Any:
     """The standard library's decoder, without its extensions: no NaN, no infinity, and of bytes only UTF-8."""
-    # ``json.loads`` looks at types and arguments for longer than a short message takes to decode.
-    text = message if isinstance(message, str) else str(message, "utf-8")
+    # The scanner by itself: ``json.loads`` looks at its arguments for half as long as a short message takes to decode.
+    text = message if isinstance(message, str) else message.decode()
     try:
         value, end = _scan(text, 0)
     except StopIteration:
@@ -71,8 +58,8 @@ def standard(message: str | bytes) -> Any:
     if end != len(text):
         # White space around it; or it is none, and this says so.
         value = _STANDARD.decode(text)
-    if len(text) > _LEAST:
-        _check_nesting(value, text.count("[") + text.count("{"))
+    if len(message) > _LEAST:
+        _check_nesting(value, message)
     return value
 
 
@@ -88,15 +75,10 @@ def _second(loads: Loads) -> Loads:
         except Exception:  # each library has exceptions of its own
             return standard(message)
         if len(message) > _LEAST:
-            opened = message.count("[") + message.count("{") if isinstance(message, str) else _opened(message)
-            _check_nesting(value, opened)
+            _check_nesting(value, message)
         return value
 
     return decode
-
-
-def _opened(message: bytes) -> int:
-    return message.count(b"[") + message.count(b"{")
 
 
 def _textual(loads: Loads) -> Loads:
@@ -123,9 +105,25 @@ def _exact(loads: Loads) -> Loads:
 # -- nesting ---------------------------------------------------------------------------------------------------------
 
 
-def _check_nesting(value: Any, opened: int) -> None:
-    """``opened``: how many brackets and braces the message has, those in its texts included."""
-    if opened <= NESTING:
+def _opens_many(message: AnyStr, *brackets: AnyStr) -> bool:
+    """Whether it has so many brackets, those in its texts included, that it may be nested too deep.
+
+    From one to the next, because there are few: to count them looks at every character, for as long as to decode them.
+    """
+    left = NESTING
+    for bracket in brackets:
+        at = message.find(bracket)
+        while at >= 0:
+            if not left:
+                return True
+            left -= 1
+            at = message.find(bracket, at + 1)
+    return False
+
+
+def _check_nesting(value: Any, message: str | bytes) -> None:
+    """Level by level, because to descend is what a value that is nested too deep forbids."""
+    if not (_opens_many(message, "[", "{") if isinstance(message, str) else _opens_many(message, b"[", b"{")):
         return
     level = [value] if isinstance(value, (dict, list)) else []
     depth = 0

@@ -32,6 +32,8 @@ class Dispatch:
     redelivered: bool = False
     envelope: dict[str, Any] = field(default_factory=dict, repr=False)
     session_id: str | None = field(default=None, repr=False)
+    trace: tuple[Any, ...] | None = field(default=None, init=False, repr=False, compare=False)
+    """What its session keeps of it; of no use to others."""
 
 
 @dataclass(slots=True)

@@ -11,6 +11,8 @@ from qqproto.timers import Timers
 class Beat(enum.Enum):
     """What is due."""
 
+    __hash__ = object.__hash__
+
     HEARTBEAT = "heartbeat"
     PING = "ping"
     """``policy.keepalive_ping`` has passed: send a ping, whose answer nobody waits for."""
@@ -30,12 +32,12 @@ class Heartbeat:
     so that a byte costs one assignment.
     """
 
-    __slots__ = ("_interval", "_judged_from", "_paused", "_period", "_policy", "_timers", "_unacked_since", "acked_at",
-                 "latency", "received_at", "sent_at")  # fmt: skip
+    __slots__ = ("_interval", "_judged_from", "_paused", "_period", "_policy", "_unacked_since", "acked_at",
+                 "latency", "received_at", "sent_at", "timers")  # fmt: skip
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
-        self._timers: Timers[Beat] = Timers()
+        self.timers: Timers[Beat] = Timers()
         self._interval = 0.0
         self._period = 0.0
         self._unacked_since: float | None = None
@@ -59,13 +61,13 @@ class Heartbeat:
         """
         self._interval = interval
         self._period = interval - max(0.05 * interval, min(1.0, interval / 4))
-        self._timers.set(Beat.HEARTBEAT, now + random * self._period)
+        self.timers.set(Beat.HEARTBEAT, now + random * self._period)
         self._arm_ping(now)
 
     def sent(self, now: float) -> None:
         """A heartbeat went out, for whatever reason; the next one is counted from it."""
         self.sent_at = now
-        self._timers.set(Beat.HEARTBEAT, now + self._period)
+        self.timers.set(Beat.HEARTBEAT, now + self._period)
         if self._unacked_since is None:
             self._unacked_since = now
             self._judge_from(now)
@@ -76,7 +78,7 @@ class Heartbeat:
         if self._unacked_since is not None:
             self.latency = now - self._unacked_since
             self._unacked_since = None
-            self._timers.stop(Beat.PROBE, Beat.SILENT, Beat.UNACKNOWLEDGED)
+            self.timers.stop(Beat.PROBE, Beat.SILENT, Beat.UNACKNOWLEDGED)
 
     def start_anew(self, now: float) -> None:
         """We were stalled, or did not read: what was not heard meanwhile says nothing."""
@@ -86,7 +88,7 @@ class Heartbeat:
     def pause(self) -> None:
         """Nothing is read from now on, so that nothing can be heard."""
         self._paused = True
-        self._timers.stop(Beat.PROBE, Beat.SILENT, Beat.UNACKNOWLEDGED)
+        self.timers.stop(Beat.PROBE, Beat.SILENT, Beat.UNACKNOWLEDGED)
 
     def resume(self, now: float) -> None:
         """Reading goes on."""
@@ -94,11 +96,11 @@ class Heartbeat:
         self.start_anew(now)
 
     def next_timer(self) -> float | None:
-        return self._timers.next()
+        return self.timers.next()
 
     def due(self, now: float) -> Beat | None:
         """The next thing that is due, None if nothing is. Call until it says None."""
-        while (beat := self._timers.pop_due(now)) is not None:
+        while (beat := self.timers.pop_due(now)) is not None:
             if beat is Beat.PING:
                 self._arm_ping(now)
             elif beat in (Beat.PROBE, Beat.SILENT):
@@ -111,23 +113,23 @@ class Heartbeat:
 
     def _arm_ping(self, now: float) -> None:
         if self._policy.keepalive_ping is not None:
-            self._timers.set(Beat.PING, now + self._policy.keepalive_ping)
+            self.timers.set(Beat.PING, now + self._policy.keepalive_ping)
 
     def _judge_from(self, now: float) -> None:
         self._judged_from = now
         if not self._paused:
-            self._timers.stop(Beat.SILENT)
-            self._timers.set(Beat.PROBE, now + self._policy.probe_after)
-            self._timers.set(Beat.UNACKNOWLEDGED, now + max(2 * self._interval, self._policy.dead_after))
+            self.timers.stop(Beat.SILENT)
+            self.timers.set(Beat.PROBE, now + self._policy.probe_after)
+            self.timers.set(Beat.UNACKNOWLEDGED, now + max(2 * self._interval, self._policy.dead_after))
 
     def _judge_silence(self, beat: Beat, now: float) -> Beat | None:
         """What the silence since the last byte comes to; each silence is probed once before it is death."""
         heard = self._judged_from if self.received_at is None else max(self.received_at, self._judged_from)
         probe_at, dead_at = heard + self._policy.probe_after, heard + self._policy.dead_after
         if probe_at > now:
-            self._timers.set(Beat.PROBE, probe_at)
+            self.timers.set(Beat.PROBE, probe_at)
             return None
         if beat is Beat.PROBE or dead_at > now:
-            self._timers.set(Beat.SILENT, dead_at)
+            self.timers.set(Beat.SILENT, dead_at)
             return Beat.PROBE
         return Beat.SILENT

@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Iterable
+from typing import TypeAlias
 
 from qqproto.events import Dispatch
 from qqproto.protocol.dispatch_types import EVENT_NAMING_TYPES
 
+Trace: TypeAlias = tuple[float, "str | None", str, "str | None", int]
+"""What is kept of a dispatch: when it came, its event id, its type, its ``d.id``, and its sequence, 0 for none."""
 
-def names_of(dispatch: Dispatch) -> tuple[str, ...]:
+
+def trace_of(dispatch: Dispatch, now: float) -> Trace:
+    """The trace of a dispatch that came at ``now``."""
+    data = dispatch.data
+    named = data.get("id") if isinstance(data, dict) else None
+    return now, dispatch.id, dispatch.type, named if type(named) is str else None, dispatch.sequence or 0
+
+
+def names_in(trace: Trace) -> tuple[str, ...]:
     """What this very event is called: its event id, and for the types whose ``d.id`` names the event, type and
     ``d.id``.
 
     The same ``d.id`` under GROUP_AT_MESSAGE_CREATE and under GROUP_MESSAGE_CREATE makes two names: the platform sends
     both where a group lets the bot read along, and a bot may have subscribed to either.
     """
-    names = (dispatch.id,) if dispatch.id else ()
-    if dispatch.type in EVENT_NAMING_TYPES and isinstance(dispatch.data, dict):
-        id = dispatch.data.get("id")
-        if type(id) is str and id:
-            return (*names, f"{dispatch.type} {id}")
-    return names
+    _, id, type, named, _ = trace
+    names = (id,) if id else ()
+    return (*names, f"{type} {named}") if named and type in EVENT_NAMING_TYPES else names
+
+
+def names_of(dispatch: Dispatch) -> tuple[str, ...]:
+    """The names of a dispatch."""
+    return names_in(trace_of(dispatch, 0.0))
 
 
 class Memory:
@@ -35,12 +49,16 @@ class Memory:
     def __init__(self, *, size: int, life: float) -> None:
         self._size = size
         self._life = life
-        self._log: deque[tuple[float, tuple[str, ...]]] = deque(maxlen=size)
+        self._log: deque[tuple[float, tuple[str, ...]] | Trace] = deque(maxlen=size)
         self._index: OrderedDict[str, float] = OrderedDict()
 
     def remember(self, names: tuple[str, ...], now: float) -> None:
         """One dispatch more; the oldest one beyond ``size`` is forgotten."""
         self._log.append((now, names))
+
+    def remember_all(self, traces: Iterable[Trace]) -> None:
+        """Dispatches that were traced, each from when it came."""
+        self._log.extend(traces)
 
     def knows(self, names: tuple[str, ...], now: float) -> bool:
         """Whether a dispatch with one of these names was remembered within ``life``."""
@@ -55,9 +73,9 @@ class Memory:
     def _fold(self, now: float) -> None:
         index = self._index
         while self._log:
-            at, names = self._log.popleft()
-            for name in names:
-                index[name] = at
+            entry = self._log.popleft()
+            for name in entry[1] if len(entry) == 2 else names_in(entry):
+                index[name] = entry[0]
                 index.move_to_end(name)
         # A dispatch has two names at most.
         while index and (len(index) > 2 * self._size or now - next(iter(index.values())) > self._life):

@@ -23,14 +23,15 @@ Output: TypeAlias = ShardAction | Event
 
 
 class Outbox:
-    """Actions and events in the order in which they came to be."""
+    """Actions and events in the order in which they came to be; ``dispatches`` is the busiest of the counters."""
 
-    __slots__ = ("_issued", "_settle", "counters", "queue")
+    __slots__ = ("_issued", "_settle", "counters", "dispatches", "queue")
 
     def __init__(self, settle: Callable[[Dispatch], None] | None) -> None:
         """``settle`` is called with each dispatch as it is handed out; None if handing out does not settle."""
         self.queue: deque[Output] = deque()
         self.counters: Counter[str] = Counter()
+        self.dispatches = 0
         self._settle = settle
         self._issued = 0
 
@@ -39,9 +40,13 @@ class Outbox:
         if not self.queue:
             return None
         output = self.queue.popleft()
-        if type(output) is Dispatch and self._settle is not None:
+        if self._settle is not None and isinstance(output, Dispatch):
             self._settle(output)
         return output
+
+    def counts(self) -> dict[str, int]:
+        """How often things happened, those that never did left out."""
+        return {**self.counters, "dispatches": self.dispatches} if self.dispatches else dict(self.counters)
 
     def new_id(self) -> int:
         self._issued += 1

@@ -68,6 +68,11 @@ class Settlement:
         if len(self._order) > self._max_open or self._late:
             self._keep_bounded()
 
+    def run_through(self, sequence: int, count: int) -> None:
+        """So many dispatches came in their order, up to this one, and were settled in it, while nothing was open."""
+        self.received = sequence
+        self._count += count
+
     def pass_over(self, sequence: int) -> None:
         """READY or a repetition came: nothing to settle."""
         if sequence <= self.received:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import json
+import math
 from collections.abc import Callable
 
 from qqproto.actions import Abort, Cancel, FetchGateway, FetchToken, OpenConnection
@@ -39,11 +40,15 @@ from qqproto.session import Session
 from qqproto.status import Status
 from qqproto.timers import LagWatch, Timers
 
-_OVER = (Phase.CLOSING, Phase.ENDED)
+_NEVER = math.inf
+_CLOSING = Phase.CLOSING
+_OVER = (_CLOSING, Phase.ENDED)
 
 
 class Timer(enum.Enum):
     """What a shard waits for, besides what its connection waits for."""
+
+    __hash__ = object.__hash__
 
     QUESTION = "question"
     DIAL = "dial"
@@ -79,12 +84,15 @@ class Shard:
         self._framing = framing
         self._loads = loads
         self._index = config.shard[0]
-        self._outbox = Outbox(self.settle if config.settle == "delivery" else None)
-        self._emit = self._outbox.queue.append
+        self._settles = config.settle == "delivery"
+        self._outbox = Outbox(None)
+        self._queue = self._outbox.queue
+        self._emit = self._queue.append
         self._timers: Timers[Timer] = Timers()
         self._watch = LagWatch(policy.lag_tolerance)
         self._recovery = Recovery(policy)
-        self._link: QQGatewayConnection | Conversation | None = None
+        self._stream: QQGatewayConnection | None = None
+        self._talk: Conversation | None = None
         self._connection: int | None = None
         self._question: int | None = None
         self._asked_for_token = False
@@ -138,13 +146,13 @@ class Shard:
     @property
     def phase(self) -> Phase:
         """Where it is in the life of a connection. May be looked at from any thread."""
-        link = self._link
-        return link.phase if link and self._phase is not Phase.CLOSING else self._phase
+        talk = self._talk
+        return talk.phase if talk and self._phase is not Phase.CLOSING else self._phase
 
     def status(self, now: float) -> Status:
         """A snapshot for a health endpoint."""
-        link, live = self._link, self._live
-        beat = _conversation(link).heartbeat if link else None
+        live = self._live
+        beat = self._talk.heartbeat if self._talk else None
         retry_at = self._timers.at(Timer.RETRY)
         return Status(
             shard=self._index,
@@ -167,7 +175,7 @@ class Shard:
             unsettled=self.unsettled,
             oldest_unsettled=live.settlement.oldest(now) if live else None,
             last_rotation=_age(self._last_rotation, now),
-            counters=dict(self._outbox.counters),
+            counters=self._outbox.counts(),
         )
 
     # -- inputs ---------------------------------------------------------------------------------------------------
@@ -183,9 +191,9 @@ class Shard:
     def answer(self, id: int, value: Token | GatewayInfo | IdentifySlot | Failure, now: float) -> None:
         """The answer to the question ``id``. Then drain :meth:`next_output`."""
         if id != self._question:
-            link = self._link
-            if link is not None and self._phase not in _OVER and _conversation(link).question == id:
-                self._heed_slot(link, id, value, now)
+            talk = self._talk
+            if talk is not None and self._phase not in _OVER and talk.question == id:
+                self._heed_slot(talk, id, value, now)
             else:
                 self._outbox.stale(id)
             return
@@ -213,43 +221,43 @@ class Shard:
         self._enter(Phase.HELLO, now)
         self._outbox.counters["connections"] += 1
         if self._framing is Framing.BYTES:
-            connection = self._make_connection(self._info.url, id)
-            connection.connection_opened(now)
-            self._link = connection
+            stream = self._make_connection(self._info.url, id)
+            stream.connection_opened(now)
+            self._stream, talk = stream, stream.conversation
         else:
-            conversation = self._make_conversation(id)
-            conversation.start(now)
-            self._link = conversation
+            talk = self._make_conversation(id)
+            talk.start(now)
+        self._talk = talk
         if self._reading_paused:
-            self._link.reading_paused(now)
+            talk.reading_paused(now)
 
     def receive_data(self, id: int, data: bytes, now: float) -> None:
         """Framing BYTES: bytes came; ``b""`` is the end of the stream. Then drain :meth:`next_output`."""
-        self._check_framing(Framing.BYTES, "receive_data")
-        link = self._link
-        if id != self._connection or link is None:
+        stream = self._stream
+        if stream is None or id != self._connection:
+            self._check_framing(Framing.BYTES, "receive_data")
             self._outbox.stale(id)
-        elif self._phase is Phase.CLOSING:
+        elif self._phase is _CLOSING:
             if not data:
                 self._emit(Abort(id))
                 self._closed(now)
         else:
-            assert isinstance(link, QQGatewayConnection)
-            mark = len(self._outbox.queue)
-            link.receive_data(data, now)
-            self._after_link(link, now, mark)
+            mark = 0 if self._online else len(self._queue)
+            stream.receive_data(data, now)
+            talk = stream.conversation
+            if not self._session_up or not self._online or talk.ending is not None:
+                self._after(talk, now, mark)
 
     def receive_message(self, id: int, message: str | bytes, now: float) -> None:
         """Framing TEXT: a message came; binary is UTF-8 JSON. Then drain :meth:`next_output`."""
         self._check_framing(Framing.TEXT, "receive_message")
-        link = self._link
-        if id != self._connection or link is None:
+        talk = self._talk
+        if talk is None or id != self._connection:
             self._outbox.stale(id)
-        elif self._phase is not Phase.CLOSING:
-            assert isinstance(link, Conversation)
-            mark = len(self._outbox.queue)
-            link.receive_message(message, now)
-            self._after_link(link, now, mark)
+        elif self._phase is not _CLOSING:
+            mark = len(self._queue)
+            talk.receive_message(message, now)
+            self._after(talk, now, mark)
 
     def connection_closed(self, id: int, code: int | None, reason: str, now: float) -> None:
         """Framing TEXT: a close frame came, with ``code``; a close of the client's own making is ``connection_lost``.
@@ -257,32 +265,32 @@ class Shard:
         Then drain :meth:`next_output`.
         """
         self._check_framing(Framing.TEXT, "connection_closed")
-        link = self._link
-        if id != self._connection or not isinstance(link, Conversation):
+        talk = self._talk
+        if id != self._connection or talk is None:
             self._outbox.stale(id)
         elif self._phase is Phase.CLOSING:
             self._closed(now)
         else:
-            mark = len(self._outbox.queue)
-            link.connection_closed(code, reason, now)
-            self._after_link(link, now, mark)
+            mark = len(self._queue)
+            talk.connection_closed(code, reason, now)
+            self._after(talk, now, mark)
 
     def connection_lost(self, id: int, failure: Failure, now: float) -> None:
         """The dial failed, or the stream is gone. Then drain :meth:`next_output`."""
-        link = self._link
+        talk = self._talk
         if id != self._connection:
             self._outbox.stale(id)
         elif self._phase is Phase.CLOSING:
             self._closed(now)
-        elif link is None:
+        elif talk is None:
             self._notice_lag(now)
             self._connection = None
             self._timers.stop(Timer.DIAL)
             self._attempt_failed(failure, now)
         else:
-            mark = len(self._outbox.queue)
-            link.connection_lost(failure, now)
-            self._after_link(link, now, mark)
+            mark = len(self._queue)
+            talk.connection_lost(failure, now)
+            self._after(talk, now, mark)
 
     def reading_paused(self, now: float) -> None:
         """The host reads nothing from now on, on this connection and the next: silence says nothing.
@@ -290,23 +298,23 @@ class Shard:
         Then drain :meth:`next_output`.
         """
         self._reading_paused = True
-        if self._link is not None:
-            self._link.reading_paused(now)
+        if self._talk is not None:
+            self._talk.reading_paused(now)
 
     def reading_resumed(self, now: float) -> None:
         """The host reads again. Then drain :meth:`next_output`."""
         self._reading_paused = False
-        if self._link is not None:
-            self._link.reading_resumed(now)
+        if self._talk is not None:
+            self._talk.reading_resumed(now)
 
     def handle_timer(self, now: float) -> None:
         """A deadline may have passed; calls that come too early do no harm. Then drain :meth:`next_output`."""
         self._notice_lag(now)
-        link = self._link
-        if link is not None and self._phase not in _OVER:
-            mark = len(self._outbox.queue)
-            link.handle_timer(now)
-            self._after_link(link, now, mark)
+        talk = self._talk
+        if talk is not None and self._phase not in _OVER:
+            mark = len(self._queue)
+            talk.handle_timer(now)
+            self._after(talk, now, mark)
         while (timer := self._timers.pop_due(now)) is not None:
             self._on_timer(timer, now)
 
@@ -327,15 +335,15 @@ class Shard:
         if self._phase in _OVER:
             return
         withdrawn = self._outbox.withdraw()
-        link, connection = self._link, self._connection
+        talk, connection = self._talk, self._connection
         self._timers.clear()
         if not keep_session:
-            self._live = None
-        if link is None or connection is None:
+            self._drop_session()
+        if talk is None or connection is None:
             self._call_off(withdrawn)
             self._closed(now)
             return
-        _conversation(link).say_goodbye(withdrawn, keep_session=keep_session)
+        talk.say_goodbye(withdrawn, keep_session=keep_session)
         if keep_session and self._policy.leave_code is None:
             self._closed(now)
             return
@@ -354,19 +362,25 @@ class Shard:
 
     def next_output(self) -> Output | None:
         """The oldest action or event, None when there is none left."""
-        return self._outbox.next()
+        queue = self._queue
+        if not queue:
+            return None
+        output = queue.popleft()
+        if self._settles and isinstance(output, Dispatch) and self._live is not None:
+            self._live.settle(output)
+        return output
 
     def next_timer(self) -> float | None:
         """When :meth:`handle_timer` is due; None only before the start and after the end."""
-        due = self._timers.next()
-        if self._link is None or self._phase is Phase.CLOSING:
-            return self._watch.shown(due)
-        self._watch.shown(None)
-        beat = self._link.next_timer()
-        if due is None or (beat is not None and beat < due):
-            due = beat
-        # Late is late, whichever of the two it was that should have been called.
-        return _conversation(self._link).watch.shown(due)
+        due, talk, watch = self._timers.earliest, self._talk, self._watch
+        if talk is not None and self._phase is not _CLOSING:
+            # Late is late, whichever of the two it was that should have been called.
+            watch.due = _NEVER
+            watch, beat = talk.watch, talk.due()
+            if beat < due:
+                due = beat
+        watch.due = due
+        return due if due < _NEVER else None
 
     # -- steps: the saved session ---------------------------------------------------------------------------------
 
@@ -391,9 +405,14 @@ class Shard:
         self._enter(Phase.HTTP, now)
         if self._live is not None and now - self._left_at(self._live) > self._policy.saved_session_life:
             # To be refused now would cost one more step of a backoff that has grown to a minute.
-            self._live = None
+            self._drop_session()
         id, deadline = self._new_question(now, for_token=True)
         self._emit(FetchToken(id, deadline, self._rejected))
+
+    def _drop_session(self) -> None:
+        if self._live is not None:
+            self._live.give_up()
+            self._live = None
 
     def _left_at(self, live: LiveSession) -> float:
         """Since when the session has been without a connection; a restored one, since it was saved."""
@@ -462,31 +481,31 @@ class Shard:
 
     def _heed_slot(
         self,
-        link: QQGatewayConnection | Conversation,
+        talk: Conversation,
         id: int,
         value: Token | GatewayInfo | IdentifySlot | Failure,
         now: float,
     ) -> None:
         if not isinstance(value, (IdentifySlot, Failure)):
             raise LocalProtocolError(f"question {id} asks for an IdentifySlot, not a {type(value).__name__}")
-        mark = len(self._outbox.queue)
-        link.answer(id, value, now)
-        self._after_link(link, now, mark)
+        mark = len(self._queue)
+        talk.answer(id, value, now)
+        self._after(talk, now, mark)
 
-    def _after_link(self, link: QQGatewayConnection | Conversation, now: float, mark: int) -> None:
-        """Draw the consequences of what the connection has just said; its outputs begin at ``mark``."""
-        conversation = _conversation(link)
-        self._live = conversation.live
+    def _after(self, talk: Conversation, now: float, mark: int) -> None:
+        """Draw the consequences of what the conversation has just said; its outputs begin at ``mark``."""
         if not self._online:
             self._announce_online(now, mark)
-        if conversation.phase is Phase.READY and not self._session_up:
-            self._on_session_up(now)
-        if conversation.ending is not None:
-            self._on_link_ended(conversation, conversation.ending, now)
+        if not self._session_up:
+            self._live = talk.live
+            if talk.phase is Phase.READY:
+                self._on_session_up(now)
+        if talk.ending is not None:
+            self._on_talk_ended(talk, talk.ending, now)
 
     def _announce_online(self, now: float, mark: int) -> None:
         """``Online`` goes before the first dispatch, also when that is a replayed one."""
-        queue = self._outbox.queue
+        queue = self._queue
         for position in range(mark, len(queue)):
             if isinstance(queue[position], (Dispatch, Ready, Resumed)):
                 away = None if self._last_up is None else now - self._last_up
@@ -503,7 +522,7 @@ class Shard:
         self._recovery.session_is_live()
         self._configuration_error = None
 
-    def _on_link_ended(self, conversation: Conversation, ending: Ending, now: float) -> None:
+    def _on_talk_ended(self, conversation: Conversation, ending: Ending, now: float) -> None:
         plan = self._recovery.after_connection(ending, conversation.resuming, now, self._random())
         if ending.planned and plan.stop is None:
             self._last_rotation = now
@@ -519,7 +538,7 @@ class Shard:
 
     def _disconnected(self, ending: Ending, plan: Plan, now: float, conversation: Conversation | None = None) -> None:
         if plan.drop_session:
-            self._live = None
+            self._drop_session()
         if plan.refuse_token and self._token.value:
             self._rejected = self._token.value
         beat = conversation.heartbeat if conversation else None
@@ -538,7 +557,7 @@ class Shard:
             retry_in=plan.delay if plan.stop is None else None,
             attempt=self._recovery.failures,
         )
-        self._link = self._connection = None
+        self._stream = self._talk = self._connection = None
         self._last_disconnect = event
         self._emit(event)
         if self._session_up:
@@ -564,7 +583,7 @@ class Shard:
 
     def _call_off(self, withdrawn: set[int]) -> None:
         """Call off the question, the dial or the connection under way, unless the driver was never asked for it."""
-        slot = _conversation(self._link).question if self._link else None
+        slot = self._talk.question if self._talk else None
         for question in (self._question, slot):
             if question is not None and question not in withdrawn:
                 self._emit(Cancel(question))
@@ -577,7 +596,7 @@ class Shard:
 
     def _stop(self, stop: Stop, now: float, *, code: int | None = None, failure: Failure | None = None) -> None:
         self._timers.clear()
-        self._link = self._connection = self._question = None
+        self._stream = self._talk = self._connection = self._question = None
         self._session_up = self._online = False
         self._enter(Phase.ENDED, now)
         self.stopped = Stopped(self._index, stop.reason, stop.retryable, stop.hint, code, failure)
@@ -619,10 +638,6 @@ class Shard:
     def _check_framing(self, framing: Framing, method: str) -> None:
         if self._framing is not framing:
             raise LocalProtocolError(f"{method} is for framing {framing.name}; this shard has {self._framing.name}")
-
-
-def _conversation(link: QQGatewayConnection | Conversation) -> Conversation:
-    return link.conversation if isinstance(link, QQGatewayConnection) else link
 
 
 def _age(at: float | None, now: float) -> float | None:

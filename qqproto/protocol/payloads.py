@@ -28,9 +28,12 @@ def resume(*, token: str, session_id: str, sequence: int) -> str:
     return _encode({"op": int(Opcode.RESUME), "d": {"token": token, "session_id": session_id, "seq": sequence}})
 
 
+_HEARTBEAT = _encode({"op": int(Opcode.HEARTBEAT), "d": 0})[:-2] + "%s}"
+
+
 def heartbeat(sequence: int | None) -> str:
     """Heartbeat (op 1): ``d`` is the last sequence, null until there is one (websocket.html)."""
-    return _encode({"op": int(Opcode.HEARTBEAT), "d": sequence})
+    return _HEARTBEAT % ("null" if sequence is None else sequence)
 
 
 def heartbeat_interval(data: Any) -> float | None:

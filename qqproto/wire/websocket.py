@@ -73,12 +73,12 @@ class WebSocket(Lane[Received]):
     which also keeps the limits; wsproto does everything else, a whole frame at a time. It tells its parse errors like
     close frames and goes on after them: here they are the end.
 
-    ``raw``: text messages that take the lane are handed out as bytes, for a reader that finds out by itself whether
-    they are UTF-8, and says :meth:`not_text` when they are not.
+    What is received as bytes is a binary message, or a text nobody has looked at: who finds that it is no UTF-8 asks
+    :meth:`not_text`.
     """
 
-    def __init__(self, url: str, headers: Mapping[str, str], policy: Policy, *, raw: bool = False) -> None:
-        super().__init__(policy, raw=raw)
+    def __init__(self, url: str, headers: Mapping[str, str], policy: Policy) -> None:
+        super().__init__(policy)
         parts = urlsplit(url)
         self._request = Request(
             host=parts.netloc.rpartition("@")[2],

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from qqproto import Dispatch, Policy, Session, ShardConfig, User
 from qqproto.live_session import LiveSession, Recall
 
@@ -12,6 +15,11 @@ POLICY = Policy()
 
 def event(sequence: int | None, id: str | None = None, *, session: str = "S-1") -> Dispatch:
     return Dispatch("GUILD_UPDATE", {"id": "g"}, id, sequence, session_id=session)
+
+
+def come(live: LiveSession, sequence: int | None, id: str | None = None, now: float = 0.0) -> Dispatch | None:
+    """A dispatch comes; None if it is a repetition."""
+    return live.take("GUILD_UPDATE", {"op": 0, "s": sequence, "id": id, "d": {"id": "g"}}, 0, now)
 
 
 def new() -> LiveSession:
@@ -36,39 +44,41 @@ def test_a_restored_session_goes_on_from_what_was_settled() -> None:
 
 def test_the_replay_of_a_restored_session_leaves_out_what_was_finished() -> None:
     live = restored()
-    admitted = [number for number in (39, 40, 41, 42) if live.admit(event(number), 101.0, replaying=True)]
+    live.resuming()
+    admitted = [number for number in (39, 40, 41, 42) if come(live, number)]
     assert admitted == [39, 41, 42]
-    assert not live.admit(event(43, "e-old"), 101.0, replaying=True), "finished under another number"
+    assert not come(live, 43, "e-old"), "finished under another number"
     assert live.settlement.received == 43
 
 
 def test_in_the_common_case_nothing_is_looked_up() -> None:
     live = new()
-    assert live.admit(event(1, "e-1"), 0.0, replaying=False)
-    assert live.admit(event(2, "e-1"), 0.0, replaying=False)
+    assert come(live, 1, "e-1")
+    assert come(live, 2, "e-1")
 
 
 def test_after_a_jump_or_without_a_number_names_are_looked_up() -> None:
     live = new()
-    assert live.admit(event(1, "e-1"), 0.0, replaying=False)
-    assert not live.admit(event(5, "e-1"), 0.0, replaying=False)
-    assert live.admit(event(9, "e-2"), 0.0, replaying=False)
-    assert not live.admit(event(None, "e-2"), 0.0, replaying=False)
-    assert live.admit(event(None, "e-3"), 0.0, replaying=False)
-    assert live.admit(event(None), 0.0, replaying=False)
+    assert come(live, 1, "e-1")
+    assert not come(live, 5, "e-1")
+    assert come(live, 9, "e-2")
+    assert not come(live, None, "e-2")
+    assert come(live, None, "e-3")
+    assert come(live, None)
 
 
 def test_what_came_and_was_not_finished_is_not_handed_out_twice_in_one_process() -> None:
     live = new()
-    assert live.admit(event(1, "e-1"), 0.0, replaying=False)
-    assert not live.admit(event(1, "e-1"), 0.0, replaying=True)
-    assert not live.admit(event(2, "e-1"), 0.0, replaying=True)
+    assert come(live, 1, "e-1")
+    live.resuming()
+    assert not come(live, 1, "e-1")
+    assert not come(live, 2, "e-1")
     assert live.busy
 
 
 def test_settling_another_sessions_event_is_nothing() -> None:
     live = new()
-    live.admit(event(1, "e-1"), 0.0, replaying=False)
+    come(live, 1, "e-1")
     live.settle(event(1, "e-1", session="S-0"))
     assert live.settlement.unsettled == 1
     live.settle(event(None, "e-2"))
@@ -78,7 +88,7 @@ def test_settling_another_sessions_event_is_nothing() -> None:
 def test_what_is_saved_follows_what_came_and_what_was_settled() -> None:
     live = new()
     for number in (1, 2, 3):
-        live.admit(event(number, f"e-{number}"), 0.0, replaying=False)
+        come(live, number, f"e-{number}")
     live.settle(event(1, "e-1"))
     live.settle(event(3, "e-3"))
     saved = live.value(CONFIG)
@@ -90,4 +100,89 @@ def test_a_restored_session_remembers_both_names_of_every_dispatch_that_was_save
     names = tuple(f"name-{number}" for number in range(2 * POLICY.remember_done))
     live = LiveSession.restore(replace(SESSION, done=names), since=100.0, policy=POLICY, recall=Recall(POLICY))
     assert live.value(CONFIG).done == names
-    assert not live.admit(event(50, "name-0"), 101.0, replaying=True)
+    live.resuming()
+    assert not come(live, 50, "name-0")
+
+
+# -- the journal -----------------------------------------------------------------------------------------------------
+
+NUMBERS = st.integers(1, 30)
+STEPS = st.one_of(
+    st.tuples(st.sampled_from(["next", "next", "next"]), st.integers(1, 4)),
+    st.tuples(st.just("many"), st.sampled_from([20, 255, 256, 300])),
+    st.tuples(st.sampled_from(["jump", "late", "again", "unnumbered"]), NUMBERS),
+    st.tuples(st.sampled_from(["settle", "settle", "settle last", "settle by hand"]), NUMBERS),
+    st.tuples(st.sampled_from(["resuming", "resumed", "save", "wait"]), NUMBERS),
+)
+
+
+class Course:
+    """What happens to a session; ``asked`` after every step how far it is, or only when it is saved."""
+
+    def __init__(self, *, asked: bool, policy: Policy) -> None:
+        self.recall = Recall(policy)
+        self.live = LiveSession("S-1", User("42", "bot"), since=0.0, policy=policy, recall=self.recall)
+        self.asked = asked
+        self.now = 0.0
+        self.number = 0
+        self.held: list[Dispatch] = []
+        self.heard: list[object] = []
+
+    def come(self, sequence: int | None, id: str) -> None:
+        dispatch = self.live.take(
+            "C2C_MESSAGE_CREATE", {"op": 0, "s": sequence, "id": id, "d": {"id": id}}, 0, self.now
+        )
+        self.heard.append(None if dispatch is None else (dispatch.sequence, dispatch.id, dispatch.redelivered))
+        if dispatch is not None:
+            self.held.append(dispatch)
+
+    def take(self, step: str, value: int) -> None:
+        self.now += 0.25
+        if step in ("next", "many"):
+            for _ in range(value):
+                self.number += 1
+                self.come(self.number, f"e-{self.number}")
+                if step == "many" and self.held and self.held[-1].sequence == self.number:
+                    self.live.settle(self.held.pop())
+        elif step == "jump":
+            self.number += 1 + value
+            self.come(self.number, f"e-{self.number}")
+        elif step in ("late", "again"):
+            self.come(max(1, self.number - value), f"e-{self.number - value}" if step == "again" else f"late-{value}")
+        elif step == "unnumbered":
+            self.come(None, f"u-{value}")
+        elif step == "settle" and self.held:
+            for dispatch in self.held[:value]:
+                self.live.settle(dispatch)
+            del self.held[:value]
+        elif step == "settle last" and self.held:
+            self.live.settle(self.held.pop())
+        elif step == "settle by hand" and self.held:
+            other = self.held.pop(value % len(self.held))
+            self.live.settle(replace(other))
+        elif step == "resuming":
+            self.live.resuming()
+        elif step == "resumed":
+            self.heard.append(self.live.resumed(None))
+        elif step == "save":
+            self.heard.append(self.live.value(CONFIG))
+            self.heard.append((self.live.settlement.unsettled, self.live.settlement.oldest(self.now)))
+        elif step == "wait":
+            self.now += 400.0 * value
+        if self.asked:
+            assert self.live.settlement.received >= 0
+
+    def end(self) -> list[object]:
+        self.take("save", 0)
+        names = self.recall.seen.names(self.now)
+        return [*self.heard, names, self.live.busy, self.live.settlement.progress, self.live.settlement.given_up]
+
+
+@given(st.lists(STEPS, max_size=30))
+@settings(max_examples=200)
+def test_a_journal_that_is_seldom_looked_at_says_what_one_says_that_always_is(steps: list[tuple[str, int]]) -> None:
+    seldom, always = (Course(asked=asked, policy=POLICY) for asked in (False, True))
+    for step in steps:
+        seldom.take(*step)
+        always.take(*step)
+    assert seldom.end() == always.end()

@@ -40,6 +40,7 @@ def never_armed(*names: Enum) -> Plant:
     def set(self: Timers[Enum], name: Enum, at: float) -> None:
         if name not in names:
             self._due[name] = at
+            self._look()
 
     return replaced(Timers.set, set)
 

@@ -43,7 +43,7 @@ def _the_first_connection_alone(patch: pytest.MonkeyPatch) -> None:
 
 def _once_a_connection(original: Callable[..., None], self: Heartbeat, now: float) -> None:
     original(self, now)
-    self._timers.stop(Beat.HEARTBEAT)
+    self.timers.stop(Beat.HEARTBEAT)
 
 
 def _at_leisure(original: Callable[..., None], self: Heartbeat, *args: Any) -> None:
@@ -172,7 +172,7 @@ def test_row_24_a_tool_that_blocks_for_five_minutes(framing: Framing) -> None:
 
 def _all_from_the_start(original: Callable[..., None], self: Heartbeat, now: float) -> None:
     original(self, now)
-    self._timers.set(Beat.HEARTBEAT, now + self._period)
+    self.timers.set(Beat.HEARTBEAT, now + self._period)
 
 
 @outage(
@@ -198,7 +198,7 @@ def test_row_25_a_laptop_sleeps_for_four_hours(framing: Framing) -> None:
 
 def _heartbeats_wait_for_the_reader(original: Callable[..., None], self: Heartbeat) -> None:
     original(self)
-    self._timers.stop(Beat.HEARTBEAT)
+    self.timers.stop(Beat.HEARTBEAT)
 
 
 @outage(

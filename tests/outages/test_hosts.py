@@ -27,6 +27,7 @@ from qqproto.heartbeat import Beat, Heartbeat
 from qqproto.narrator import _Repeats
 from qqproto.recovery import Stop
 from qqproto.testing import FakeBot, FakePlatform, World
+from qqproto.timers import Timers
 from tests.outages.bugs import around, replaced, without
 from tests.outages.catalogue import Bug, outage
 from tests.outages.scenes import DAY, Scene
@@ -69,11 +70,11 @@ def test_row_20_a_bot_that_is_switched_off_and_on_answers_once(framing: Framing)
 
 
 def _one_for_all(patch: pytest.MonkeyPatch) -> None:
-    make, deadlines = Heartbeat.__init__, dict[Beat, float]()
+    make, timers = Heartbeat.__init__, Timers[Beat]()
 
     def share(self: Heartbeat, policy: Policy) -> None:
         make(self, policy)
-        self._timers._due = deadlines
+        self.timers = timers
 
     patch.setattr(Heartbeat, "__init__", share)
 

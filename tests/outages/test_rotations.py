@@ -149,7 +149,7 @@ def _rotations_are_forgotten(original: Callable[..., None], self: Shard, *args: 
 @outage(
     43,
     Bug("it calls itself connected while it rotates", around(Shard._disconnected, _still_connected)),
-    Bug("rotations are not remembered", around(Shard._on_link_ended, _rotations_are_forgotten)),
+    Bug("rotations are not remembered", around(Shard._on_talk_ended, _rotations_are_forgotten)),
 )
 def test_row_43_a_host_can_tell_when_to_hold_its_sends(framing: Framing) -> None:
     scene = Scene.online(framing, latency=0.05)

@@ -73,17 +73,19 @@ def _each_on_its_own(
         original(self, talk, ending, now)
 
 
-def _any_object_is_true(original: Callable[..., None], self: Conversation, envelope: Any, *args: Any) -> None:
-    if envelope["op"] == 9:
+def _any_object_is_true(
+    original: Callable[..., None], self: Conversation, opcode: int, envelope: Any, *args: Any
+) -> None:
+    if opcode == 9:
         self._on_invalid_session(bool(envelope.get("d")), *args[1:])
     else:
-        original(self, envelope, *args)
+        original(self, opcode, envelope, *args)
 
 
 @outage(
     18,
     Bug("op 9 is not heeded", without(Conversation._on_invalid_session)),
-    Bug("op 9 and the close frame are two causes", around(Shard._on_link_ended, _each_on_its_own)),
+    Bug("op 9 and the close frame are two causes", around(Shard._on_talk_ended, _each_on_its_own)),
     Bug("without a close frame nothing follows", never_armed(Timer.CAUSE)),
     Bug("any d that is not empty is true", around(Conversation._on_envelope, _any_object_is_true)),
 )

@@ -11,7 +11,7 @@ from wsproto.connection import Connection, ConnectionState, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
 
 from qqproto import Policy
-from qqproto.wire.websocket import Broken, CloseReceived, Pinged, WebSocket
+from qqproto.wire.websocket import Broken, CloseReceived, Pinged, Received, WebSocket
 from tests.core.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, accept, frame, said
 
 Heard: TypeAlias = tuple[Any, ...]
@@ -35,7 +35,7 @@ CONTROLS = [frame(PING), frame(PING, b"beat"), frame(PONG, b"x" * 125)]
 CLOSES = [frame(CLOSE), frame(CLOSE, b"\x0f\xa9"), frame(CLOSE, b"\x03\xe8bye")]
 WRONG = [
     *(frame(TEXT, payload) for payload in UNSOUND),
-    *(frame(TEXT, b"x", rsv=rsv) for rsv in range(1, 8)),
+    *(frame(TEXT, b"hello", rsv=rsv) for rsv in range(1, 8)),
     *(frame(opcode, b"x") for opcode in (3, 7, 8, 11, 15)),
     *(frame(PING, b"x", fin=False), frame(CLOSE, fin=False), frame(PING, b"x" * 126), frame(CLOSE, b"\x03\xe7")),
 ]
@@ -117,7 +117,7 @@ def heard_alone(data: bytes) -> list[Heard]:
         elif isinstance(event, (TextMessage, BytesMessage)):
             parts.append(event.data)
             if event.message_finished:
-                heard.append(("message", "".join(parts) if isinstance(event, TextMessage) else b"".join(parts)))
+                heard.append(("message", "".join(parts) if isinstance(event, TextMessage) else _text(b"".join(parts))))
                 parts = []
         else:
             assert isinstance(event, Pong)
@@ -125,15 +125,10 @@ def heard_alone(data: bytes) -> list[Heard]:
 
 
 def heard_by(websocket: WebSocket, chunks: Iterable[bytes]) -> list[Heard]:
-    """What ``websocket`` hears in these chunks."""
-    return [_told(item) for chunk in chunks for item in websocket.receive(chunk)]
-
-
-def heard_raw(websocket: WebSocket, chunks: Iterable[bytes]) -> list[Heard]:
-    """The same for one that is ``raw``, with a reader that takes UTF-8 for text and says so when it is none."""
+    """What a reader hears who takes UTF-8 for text, and says so when it is none."""
     heard: list[Heard] = []
     for chunk in chunks:
-        for item in websocket.receive(chunk):
+        for item in _items(websocket, chunk):
             told = _told(item)
             if isinstance(item, bytes):
                 try:
@@ -145,23 +140,25 @@ def heard_raw(websocket: WebSocket, chunks: Iterable[bytes]) -> list[Heard]:
     return heard
 
 
-def as_utf_8(heard: list[Heard]) -> list[Heard]:
-    """What a reader hears to whom UTF-8 is text, in a binary message too."""
-    return [_decoded(*thing) if thing[0] == "message" else thing for thing in heard]
+def _items(websocket: WebSocket, chunk: bytes) -> Iterable[Received]:
+    """The usual case first, as a connection asks for it."""
+    message = websocket.ordinary(chunk)
+    return websocket.receive(chunk) if message is None else (message,)
 
 
-def _decoded(what: str, message: str | bytes) -> Heard:
-    try:
-        return what, message if isinstance(message, str) else message.decode()
-    except UnicodeDecodeError:
-        return what, message
-
-
-def opened(make: type[WebSocket] = WebSocket, *, raw: bool = False, policy: Policy = Policy()) -> WebSocket:
+def opened(make: type[WebSocket] = WebSocket) -> WebSocket:
     """One whose upgrade is through."""
-    websocket = make("wss://gateway.example/", {}, policy, raw=raw)
+    websocket = make("wss://gateway.example/", {}, Policy())
     assert list(websocket.receive(accept(websocket.handshake()))) == []
     return websocket
+
+
+def _text(binary: bytes) -> str | bytes:
+    """To the reader a binary message is text too, if it can be."""
+    try:
+        return binary.decode()
+    except UnicodeDecodeError:
+        return binary
 
 
 def _told(item: object) -> Heard:

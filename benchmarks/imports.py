@@ -21,9 +21,7 @@ def imports(rounds: int) -> list[Figure]:
         for name in names:
             times[name].append(_seconds(name))
     best = {name: Times(rounds) for name, rounds in times.items()}
-    return [
-        figure("T10", f"import {ours}", best, ours, peer, target=target, unit="ms") for ours, peer, target in PAIRS
-    ]
+    return [figure("T10", f"import {ours}", best, ours, peer, target=target, unit="ms") for ours, peer, target in PAIRS]
 
 
 def _seconds(name: str) -> float:

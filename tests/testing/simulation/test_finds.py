@@ -331,7 +331,7 @@ def spins_slowly(real: Callable[..., Beat | None], self: Heartbeat, now: float) 
     beat = real(self, now)
     if beat is not Beat.PROBE:
         return beat
-    self._timers.set(beat, now + 0.001)
+    self.timers.set(beat, now + 0.001)
     return None
 
 

@@ -338,11 +338,11 @@ def spins_slowly(real: Callable[..., Beat | None], self: Heartbeat, now: float) 
 def sends(change: Callable[[bytes], bytes]) -> Plant:
     """Bytes go out changed."""
 
-    def other(real: Callable[..., Output | None], self: Outbox) -> Output | None:
+    def other(real: Callable[..., Output | None], self: Shard) -> Output | None:
         output = real(self)
         return replace(output, data=change(output.data)) if isinstance(output, SendData) else output
 
-    return around(Outbox, "next", other)
+    return around(Shard, "next_output", other)
 
 
 def speaks_after_the_end(real: Callable[..., None], self: Shard, *arguments: Any) -> None:

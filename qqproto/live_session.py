@@ -101,7 +101,7 @@ class LiveSession:
         data, id, sequence = envelope.get("d"), envelope.get("id"), payloads.sequence_of(envelope)
         if type(id) is not str:
             id = None
-        named = data.get("id") if type(data) is dict else None
+        named = data.get("id") if isinstance(data, dict) else None
         trace: Trace = (now, id, kind, named if type(named) is str else None, sequence or 0)
         self._now = now
         if sequence == self._expected:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
-import statistics
 import tempfile
 import time
 from collections.abc import Callable
@@ -13,6 +12,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from benchmarks.figures import Figure
+from benchmarks.race import Times, figure
 from qqproto import Credentials, Dispatch, Endpoints, Intents, Policy, Ready, SettleMode
 from qqproto.testing import group_at_message
 from qqproto_transports.asyncio import BotAccount, Gateway, open_gateway
@@ -40,40 +41,35 @@ TRAFFIC = (
 )
 
 
-@dataclass(slots=True)
-class Row:
-    """µs of CPU time an event in the bot's process, all of its threads: with nothing settled, with each settled, and
-    with a store; the ratio is the last by the second. Medians over the rounds."""
+def saving(rounds: int) -> list[Figure]:
+    """What settling and what saving add to an event, in CPU time of the bot's process, all of its threads.
 
-    traffic: str
-    unsettled: float
-    settled: float
-    saved: float
-    ratio: float
-
-
-def measure(rounds: int) -> list[Row]:
-    """Each round runs every kind of bot once, in turn, so that a slow moment of the machine hits all alike."""
+    Each round runs every kind of bot once, in turn, so that a slow moment of the machine hits all alike.
+    """
     ours, theirs = multiprocessing.Pipe()
     platform = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs,), daemon=True)
     platform.start()
     theirs.close()
     try:
         credentials, endpoints = ours.recv()
-        return [_measure(traffic, rounds, ours, credentials, endpoints) for traffic in TRAFFIC]
+        return [row for traffic in TRAFFIC for row in _measure(traffic, rounds, ours, credentials, endpoints)]
     finally:
         platform.kill()
         platform.join()
 
 
-def _measure(traffic: Traffic, rounds: int, pipe: Connection, credentials: Credentials, endpoints: Endpoints) -> Row:
+def _measure(
+    traffic: Traffic, rounds: int, pipe: Connection, credentials: Credentials, endpoints: Endpoints
+) -> list[Figure]:
     times: dict[str, list[float]] = {"unsettled": [], "settled": [], "saved": []}
     for _ in range(rounds):
         for kind, found in times.items():
             seconds = asyncio.run(Bot(kind, traffic, pipe).live(credentials, endpoints))
-            found.append(seconds / traffic.events * 1e6)
-    ratios = [saved / settled for saved, settled in zip(times["saved"], times["settled"], strict=True)]
-    return Row(traffic.name, *(statistics.median(found) for found in (*times.values(), ratios)))
+            found.append(seconds / traffic.events)
+    return [
+        figure("saving", f"{ours}, {traffic.name}", {kind: Times(found) for kind, found in times.items()}, ours, peer)
+        for ours, peer in (("settled", "unsettled"), ("saved", "settled"))
+    ]
 
 
 # -- the bot -----------------------------------------------------------------------------------------------------------
@@ -171,13 +167,3 @@ async def _send_what_is_asked_for(pipe: Connection) -> None:
         asyncio.get_running_loop().add_reader(pipe.fileno(), send)
         pipe.send((gateway.credentials, gateway.endpoints))
         await asyncio.Event().wait()
-
-
-def table(rows: list[Row]) -> str:
-    """What people read."""
-    head = f"{'events come':<38} {'unsettled':>10} {'settled':>8} {'saved':>8}  ratio"
-    lines = [
-        f"{row.traffic:<38} {row.unsettled:>10.1f} {row.settled:>8.1f} {row.saved:>8.1f}  {row.ratio:>5.2f}"
-        for row in rows
-    ]
-    return "\n".join([head, *lines])

@@ -114,21 +114,21 @@ async def test_cancelled_in_the_middle_of_a_race_it_leaves_no_socket(resolves: R
 async def test_cancelled_in_the_moment_of_success_it_leaves_no_socket(
     resolves: Resolves, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    reached: list[socket.socket] = []
     async with beside(silence) as port:
         resolves(at(port))
         with anyio.CancelScope() as scope:
             reach = _anyio_dial._reach
 
             async def reach_and_cancel(address: Address) -> socket.socket:
-                sock = await reach(address)
+                reached.append(await reach(address))
                 scope.cancel()
-                return sock
+                return reached[0]
 
             monkeypatch.setattr(_anyio_dial, "_reach", reach_and_cancel)
-            before = open_files()
             await connect("gateway.example", 443)
         assert scope.cancelled_caught
-        assert open_files() == before
+        assert [sock.fileno() for sock in reached] == [-1]
 
 
 @on_backends

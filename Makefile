@@ -62,12 +62,15 @@ simulate: $(VENV)/.run ## simulated connection-hours in which everything goes wr
 crash: $(VENV)/.run ## bots killed with SIGKILL under load and started again; 0 events may be lost (RUNS=1000, SEED=n)
 	@$(BIN)/python -m tests.crash $(RUNS:%=--runs %) $(SEED:%=--seed %)
 
-docs: $(VENV)/.docs ## the documentation, warnings as errors, into docs/_build
+docs: $(VENV)/.docs ## the documentation in both languages, warnings as errors, into docs/_build
 	$(BIN)/sphinx-build -W --keep-going -n -q docs docs/_build
+	$(BIN)/sphinx-build -W --keep-going -n -q -t zh -c docs docs/zh docs/_build/zh
+	$(BIN)/python -m docs.links docs/_build
 	@echo "open docs/_build/index.html"
 
 clean: ## remove what the other targets made
-	rm -rf $(VENV) .nox .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache docs/_build docs/_generated dist
+	rm -rf $(VENV) .nox .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+	rm -rf docs/_build docs/_generated docs/zh/_generated
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:

@@ -1,4 +1,7 @@
-"""How the documentation is built; `make docs` does it, with warnings as errors."""
+"""How the documentation is built, the English one in docs/ and, with the tag ``zh``, the Chinese one in docs/zh/.
+
+`make docs` builds both, with warnings as errors.
+"""
 
 import sys
 from pathlib import Path
@@ -8,20 +11,45 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import qqproto
 from docs import generated
 
+HERE = Path(__file__).parent
+CHINESE = "zh" in tags  # type: ignore[name-defined]  # noqa: F821  # Sphinx puts it there
+
 project = "qqproto"
 author = "The qqproto developers"
 copyright = "The qqproto developers"
 version = release = qqproto.__version__
+language = "zh_CN" if CHINESE else "en"
 
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
-exclude_patterns = ["_build", "_generated"]
+exclude_patterns = ["_build", "_generated", "_templates", "zh"]
 myst_enable_extensions = ["colon_fence", "substitution"]
-myst_substitutions = generated.substitutions()
+myst_substitutions = generated.substitutions(chinese=CHINESE)
 myst_heading_anchors = 3
 
+templates_path = [str(HERE / "_templates")]
+html_static_path = [str(HERE / "_static")]
+html_css_files = ["qqproto.css"]
 html_theme = "furo"
 html_title = "qqproto"
 html_copy_source = False
+# The Chinese pages lie in a folder of the English ones, so that each finds the other by a relative link.
+other = {"name": "English", "tag": "en", "root": "../"} if CHINESE else {"name": "中文", "tag": "zh-CN", "root": "zh/"}
+html_context = {
+    "other_language": {
+        **other,
+        "pages": [page.stem for page in (HERE if CHINESE else HERE / "zh").glob("*.md")] + ["genindex", "search"],
+    }
+}
+html_sidebars = {
+    "**": [
+        "sidebar/brand.html",
+        "language.html",
+        "sidebar/search.html",
+        "sidebar/scroll-start.html",
+        "sidebar/navigation.html",
+        "sidebar/scroll-end.html",
+    ]
+}
 
 autodoc_default_options = {"members": True, "member-order": "bysource"}
 autodoc_preserve_defaults = True
@@ -35,4 +63,4 @@ nitpick_ignore_regex = [
     ("py:.*", r"(?!qqproto(\.testing(?:\.simulation)?|\.protocol\.dispatches|_transports\.\w+)?\.[A-Z]).*")
 ]
 
-generated.write(Path(__file__).parent / "_generated")
+generated.write(HERE / "zh" / "_generated" if CHINESE else HERE / "_generated", chinese=CHINESE)

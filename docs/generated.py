@@ -10,7 +10,7 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-from docs import dispatch_tables
+from docs import dispatch_tables, words
 from docs.diagram import draw
 from docs.exploration import Found, explore
 from docs.player import Move
@@ -47,7 +47,7 @@ _UNITS = {
 """Of the numbers of :class:`~qqproto.Policy` that are no seconds."""
 
 
-def write(folder: Path) -> None:
+def write(folder: Path, *, chinese: bool = False) -> None:
     """Write everything into ``folder``; a file that would stay the same is not touched, so that nothing is rebuilt."""
     found = explore()
     files = {
@@ -63,7 +63,8 @@ def write(folder: Path) -> None:
         "payloads.rst": dispatch_tables.payloads(),
     }
     folder.mkdir(exist_ok=True)
-    for name, text in files.items():
+    for name, english in files.items():
+        text = words.translated(english) if chinese and name.endswith(".md") else english
         path = folder / name
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8", newline="\n")
@@ -168,10 +169,11 @@ def policy() -> str:
 _POLICY_HEAD = ("number", "default", "reason")
 
 
-def substitutions() -> dict[str, str]:
+def substitutions(*, chinese: bool = False) -> dict[str, str]:
     """Each number of the policy with its unit, and the few others that the text of the pages needs."""
     numbers = {field.name: _amount(field.name) for field in dataclasses.fields(Policy)}
-    return {**numbers, "longest_foreign_wait": _span(LONGEST_FOREIGN_WAIT)}
+    numbers["longest_foreign_wait"] = _span(LONGEST_FOREIGN_WAIT)
+    return {name: words.amount(number) for name, number in numbers.items()} if chinese else numbers
 
 
 def _amount(name: str) -> str:

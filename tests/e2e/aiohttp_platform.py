@@ -8,7 +8,7 @@ import ssl
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING
 
-from aiohttp import WSCloseCode, WSMsgType, web
+from aiohttp import ClientConnectionResetError, WSCloseCode, WSMsgType, web
 
 from qqproto import Endpoints, HTTPRequest
 from tests.e2e.foreign_platform import ForeignPlatform, Talk
@@ -74,7 +74,9 @@ class _Connection:
         return dict(self._request.headers)
 
     async def send(self, text: str) -> None:
-        await self._ws.send_str(text)
+        # A client that has closed its half is answered no more; what it said before, its goodbye, is still to be read.
+        with contextlib.suppress(ClientConnectionResetError):
+            await self._ws.send_str(text)
 
     async def close(self, code: int, reason: str) -> None:
         await self._ws.close(code=code, message=reason.encode())

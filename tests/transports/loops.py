@@ -45,9 +45,9 @@ async def no_task_left() -> AsyncIterator[None]:
     assert asyncio.all_tasks() - before == set()
 
 
-# Not the listener: it may be the local gateway's, whose half of a connection ends a moment after the bot's.
+# Not the listener itself: it may be the local gateway's, whose half of a connection ends a moment after the bot's.
 _OURS = re.compile(r"qqproto_transports[./]_(asyncio|anyio|text|webhook)")
-"""In what asyncio says of a task or of a timer: a driver of ours."""
+"""In what asyncio says of a task or of a timer, or in the module of whose timer it is: a driver of ours."""
 
 
 @contextlib.asynccontextmanager
@@ -58,13 +58,18 @@ async def nothing_left_behind() -> AsyncIterator[None]:
     def here() -> set[object]:
         # No public API lists the timers of a loop.
         timers = [timer for timer in getattr(loop, "_scheduled", []) if not timer.cancelled()]
-        return {thing for thing in [*asyncio.all_tasks(), *timers] if _OURS.search(repr(thing))}
+        return {thing for thing in [*asyncio.all_tasks(), *timers] if _OURS.search(f"{thing!r} of {_owner(thing)}")}
 
     before = here()
     try:
         yield
     finally:
         assert here() - before == set()
+
+
+def _owner(thing: object) -> str:
+    """The module of the class whose method a timer calls."""
+    return type(getattr(getattr(thing, "_callback", None), "__self__", None)).__module__
 
 
 async def eventually(condition: Callable[[], object]) -> None:

@@ -138,7 +138,7 @@ class Connection(asyncio.Protocol):
             return
         if self._transport.can_write_eof():
             self._transport.write_eof()
-            self._linger = asyncio.get_running_loop().call_later(_LINGER, self._transport.abort)
+            self._linger = asyncio.get_running_loop().call_later(_LINGER, self.abort)
         else:
             self._transport.close()  # TLS knows no half of a stream, and says goodbye by itself.
 

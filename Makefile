@@ -8,7 +8,8 @@ PYTHON ?=
 CANDIDATES = $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python3.10 \
 	$(wildcard $(HOME)/.pyenv/versions/3.1[0-9].*/bin/python))
 
-# Tests that need no socket: the coverage of qqproto/ is measured on these alone.
+# Tests that need no socket: the coverage of qqproto/ is measured on these alone. The others wait more than they work, so
+# that more of them than there are cores run at a time.
 SANS_IO := $(wildcard tests/core tests/fuzz tests/outages tests/testing)
 
 .PHONY: help demo test test-all lint types proxies bench fuzz mutate simulate crash docs clean
@@ -26,9 +27,7 @@ test: lint types ## lint, types, and every test on one Python
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 	$(BIN)/python -m qqproto_transports.simulate --hours 2000
-	$(BIN)/python -m pytest --numprocesses 4 tests/scenarios
-	$(BIN)/python -m pytest --numprocesses auto --doctest-modules qqproto transports tests \
-		$(SANS_IO:%=--ignore=%) --ignore=tests/scenarios
+	$(BIN)/python -m pytest --numprocesses 5 --dist worksteal --doctest-modules qqproto transports tests $(SANS_IO:%=--ignore=%)
 
 test-all: lint types ## lint, types, and every test on each installed CPython from 3.10
 	$(BIN)/nox

@@ -45,4 +45,10 @@ def installed() -> list[str]:
 @nox.session(python=installed())
 def tests(session: nox.Session) -> None:
     session.install("--editable", ".[asyncio,cli,dev,sync,trio,webhook]")
-    session.run("pytest", *(session.posargs or ["--doctest-modules", "qqproto", "transports", "tests"]))
+    session.run(
+        "pytest",
+        *(
+            session.posargs
+            or ["--numprocesses", "4", "--dist", "worksteal", "--doctest-modules", "qqproto", "transports", "tests"]
+        ),
+    )

@@ -35,6 +35,7 @@ def in_turn(*plans: Plan) -> Callable[[], Plan]:
     return lambda: next(order)
 
 
+@pytest.mark.long
 def test_what_bots_that_are_killed_at_any_moment_have_lost_is_nothing(tmp_path: Path) -> None:
     result = campaign(tmp_path, plans(seed=7), 8)
     assert result.kept, summary(result)

@@ -134,7 +134,7 @@ async def test_the_health_endpoint_tells_a_supervisor() -> None:
         gateway.platform.behaviour.hello = False
         async with example("health.py", settings_of(gateway) | {"HEALTH_PORT": "0"}) as bot:
             port = (await bot.line("health on port")).split()[-1]
-            async with httpx.AsyncClient(trust_env=False) as http:
+            async with httpx.AsyncClient(trust_env=False, timeout=60.0) as http:
                 url = f"http://127.0.0.1:{port}/health"
                 gateway.platform.behaviour.hello = True
                 await bot.line("ready as fake bot")

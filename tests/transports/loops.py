@@ -15,7 +15,7 @@ import pytest
 
 P = ParamSpec("P")
 
-GUARD = 30.0
+GUARD = 60.0
 """Seconds after which a test that hangs is given up."""
 
 

@@ -38,6 +38,7 @@ def demos() -> Iterator[dict[str, Future[CompletedProcess[str]]]]:
         yield {name: pool.submit(run, "demo", "--json", "--driver", name, timeout=120) for name in DRIVERS}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_the_demo_keeps_its_promises(demos: dict[str, Future[CompletedProcess[str]]], driver: str) -> None:
     done = demos[driver].result()

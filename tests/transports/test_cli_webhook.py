@@ -58,7 +58,7 @@ async def test_another_secret_is_told_on_both_sides() -> None:
 
 @on_loop
 async def test_a_person_sees_what_is_refused_and_why() -> None:
-    async with running(*HERE, settings=SETTINGS) as bot, httpx.AsyncClient(trust_env=False) as http:
+    async with running(*HERE, settings=SETTINGS) as bot, httpx.AsyncClient(trust_env=False, timeout=60.0) as http:
         url = (await bot.line("waits for callbacks")).rpartition(" at ")[2]
         assert (await http.post(url, content=b'{"op":0}')).status_code == 401
         await bot.line("webhook: a request was refused with 401, the request is not signed")

@@ -66,7 +66,8 @@ def test_ctrl_c_ends_a_campaign_with_what_there_is(processes: int) -> None:
     done = campaign(1e9, first=1, processes=processes, bot=FUSSY, tell=interrupt)
 
     assert done.cut_short
-    assert 1 in done.broken
+    assert done.broken
+    assert done.broken.keys() <= {1, 2}, "of two that begin at once, either is done first"
     assert summary(done, 1.0).startswith("cut short: ")
 
 

@@ -19,7 +19,7 @@ from qqproto_transports.asyncio import WebhookServer, open_webhook
 from qqproto_transports.local_gateway import CannotListen
 from tests.transports.callbacks import BOT, NOW, heard, platform, said, unix_time
 from tests.transports.certificates import server_context, trusting
-from tests.transports.loops import eventually, on_loop
+from tests.transports.loops import GUARD, eventually, on_loop
 
 CREDENTIALS = Credentials(BOT.app_id, BOT.secret)
 
@@ -31,7 +31,7 @@ def webhook(**options: Any) -> WebhookServer:
 @contextlib.asynccontextmanager
 async def serving(verify: ssl.SSLContext | bool = False, **options: Any) -> AsyncIterator[tuple[WebhookServer, Client]]:
     """A server, and the platform before it."""
-    async with webhook(**options) as server, httpx.AsyncClient(trust_env=False, verify=verify) as http:
+    async with webhook(**options) as server, httpx.AsyncClient(trust_env=False, verify=verify, timeout=GUARD) as http:
         yield server, Client(http, platform(server.url))
 
 

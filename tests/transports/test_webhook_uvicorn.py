@@ -92,7 +92,7 @@ async def test_the_platform_validates_and_delivers(host: Callable[[WebhookApp, C
             async for dispatch in app:
                 handled.append(dispatch)
 
-    async with uvicorn_with(host(app, bot)) as port, httpx.AsyncClient(trust_env=False) as http:
+    async with uvicorn_with(host(app, bot)) as port, httpx.AsyncClient(trust_env=False, timeout=60.0) as http:
         path = "/" if host is alone else f"{PATH}/"
         sender = platform(f"http://127.0.0.1:{port}{path}")
         task = asyncio.ensure_future(bot()) if host is alone else None
@@ -117,7 +117,7 @@ async def test_the_rest_of_the_application_goes_on_beside_it() -> None:
         async with app:
             await asyncio.sleep(3600)
 
-    async with uvicorn_with(in_fastapi(app, bot)) as port, httpx.AsyncClient(trust_env=False) as http:
+    async with uvicorn_with(in_fastapi(app, bot)) as port, httpx.AsyncClient(trust_env=False, timeout=60.0) as http:
         response = await http.get(f"http://127.0.0.1:{port}/health")
         assert response.json() == {"ok": True}
 
@@ -126,7 +126,7 @@ async def test_the_rest_of_the_application_goes_on_beside_it() -> None:
 async def test_a_handler_that_takes_long_keeps_no_request_waiting() -> None:
     """Everything is answered while the first event is still being handled."""
     app = WebhookApp(CREDENTIALS, unix_time=unix_time)
-    async with app, uvicorn_with(app) as port, httpx.AsyncClient(trust_env=False) as http:
+    async with app, uvicorn_with(app) as port, httpx.AsyncClient(trust_env=False, timeout=60.0) as http:
         sender = platform(f"http://127.0.0.1:{port}/")
         assert sender.acknowledged(await post(http, said(0, sender)))
         assert await heard(app) == ["0"]
@@ -139,7 +139,7 @@ async def test_a_handler_that_takes_long_keeps_no_request_waiting() -> None:
 @on_loop
 async def test_a_body_beyond_the_limit_is_refused_by_it_and_the_server_goes_on() -> None:
     app = WebhookApp(CREDENTIALS, unix_time=unix_time)
-    async with app, uvicorn_with(app) as port, httpx.AsyncClient(trust_env=False) as http:
+    async with app, uvicorn_with(app) as port, httpx.AsyncClient(trust_env=False, timeout=60.0) as http:
         sender = platform(f"http://127.0.0.1:{port}/")
         response = await http.post(sender.url, content=b"x" * (3 << 20))
         assert response.status_code == 413

@@ -36,6 +36,7 @@ def pyright(*files: Path) -> subprocess.CompletedProcess[str]:
 CHECKERS = [mypy, pyright]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("checker", CHECKERS)
 def test_everything_is_inferred_as_it_is_claimed(checker: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     assert MODULES
@@ -44,6 +45,7 @@ def test_everything_is_inferred_as_it_is_claimed(checker: Callable[..., subproce
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("checker", CHECKERS)
 def test_a_wrong_claim_is_found(checker: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.py"

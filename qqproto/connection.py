@@ -75,6 +75,11 @@ class QQGatewayConnection:
         return self.conversation.phase
 
     @property
+    def upgraded(self) -> bool:
+        """Whether the WebSocket is open: the server has agreed to the upgrade, and nobody has said goodbye."""
+        return self._websocket.open
+
+    @property
     def ending(self) -> Ending | None:
         """How it ended, None while it lives."""
         return self.conversation.ending

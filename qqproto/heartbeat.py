@@ -53,6 +53,11 @@ class Heartbeat:
         """Whether Hello has come."""
         return self._period > 0.0
 
+    @property
+    def interval(self) -> float:
+        """Hello's, in seconds, as it is kept to; 0.0 before it."""
+        return self._interval
+
     def begin(self, interval: float, now: float, random: float) -> None:
         """Hello came: the first heartbeat is due at a random moment of the first period.
 

@@ -14,12 +14,12 @@ from qqproto.protocol.rest import RestVerdict, error_row, verdict_of
 _SENDING_TOO_FAST = 4008
 _TAKEN_OVER = 4902
 
-_IDENTIFY_HINT = (
+IDENTIFY_HINT = (
     "the platform refuses to start a session: check that the bot may have these intents, and that this machine's"
     " address is on the bot's IP allowlist in the QQ console"
 )
 _TOKEN_HINT = "the platform refuses every access token it gives us: restart, and if it stays so, renew the AppSecret"
-_KIND_HINTS = {
+KIND_HINTS = {
     FailureKind.PROXY_AUTH: (
         "check the user name and the password in the proxy's URL, which the environment names (https_proxy, all_proxy)"
         " or the application gives (proxy=); special characters are percent-encoded in it"
@@ -30,7 +30,7 @@ _KIND_HINTS = {
     ),
 }
 """Failures that are no business of the platform's, and that only a person can mend."""
-_CONFLICT_HINT = "another process runs the same bot and shard and takes the session over: stop one of the two"
+CONFLICT_HINT = "another process runs the same bot and shard and takes the session over: stop one of the two"
 
 
 @dataclass(slots=True)
@@ -112,8 +112,8 @@ class Recovery:
         mendable = (RestVerdict.CONFIGURATION, RestVerdict.REFRESH)
         if verdict in mendable and failure.code is not None and (row := error_row(failure.code)).hint:
             plan.configuration = f"{row.meaning}: {row.hint}"
-        elif failure.kind in _KIND_HINTS:
-            plan.configuration = f"{failure.message}: {_KIND_HINTS[failure.kind]}"
+        elif failure.kind in KIND_HINTS:
+            plan.configuration = f"{failure.message}: {KIND_HINTS[failure.kind]}"
         if plan.configuration is not None:
             plan.delay = max(plan.delay, self._policy.configuration_retry)
         return plan
@@ -179,7 +179,7 @@ class Recovery:
         self._identifies_refused += 1
         plan.refuse_token = plan.refuse_token or self._identifies_refused == 1
         if self._identifies_refused >= self._policy.refused_identifies:
-            plan.configuration = _IDENTIFY_HINT
+            plan.configuration = IDENTIFY_HINT
             plan.delay = max(plan.delay, self._policy.configuration_retry)
 
     def _judge_conflict(self, plan: Plan, now: float) -> None:
@@ -188,5 +188,5 @@ class Recovery:
             self._conflicts.popleft()
         if len(self._conflicts) >= self._policy.conflicts:
             self._conflicts.clear()
-            plan.conflict = _CONFLICT_HINT
+            plan.conflict = CONFLICT_HINT
             plan.delay = max(plan.delay, self._policy.conflict_pause)

@@ -31,24 +31,44 @@ def proxy_for(url: str, environment: Mapping[str, str]) -> str | None:
     >>> proxy_for("wss://api.sgroup.qq.com/websocket", {"HTTPS_PROXY": "http://10.0.0.1:3128", "NO_PROXY": "a.example"})
     'http://10.0.0.1:3128'
     """
+    return decide(url, environment).proxy
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Which proxy, None for none, and why: ``variable`` names one, None if none does, and ``exempted_by`` takes it back
+    for this address."""
+
+    proxy: str | None = field(default=None, repr=False)
+    variable: str | None = None
+    exempted_by: str | None = None
+
+
+def decide(url: str, environment: Mapping[str, str]) -> Decision:
+    """What :func:`proxy_for` says, with the variables that decided it.
+
+    >>> decide("https://api.sgroup.qq.com/", {"all_proxy": "socks5://10.0.0.1", "no_proxy": "qq.com"}).exempted_by
+    'no_proxy'
+    """
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
     except ValueError:
-        return None
-    proxy = _first(environment, *_VARIABLES.get(parts.scheme, ()))
-    if proxy is None or is_exempt(host, port or _PORTS.get(parts.scheme), _first(environment, "no_proxy", "NO_PROXY")):
-        return None
-    return proxy
+        return Decision()
+    variable, proxy = _first(environment, *_VARIABLES.get(parts.scheme, ()))
+    exempting, no_proxy = _first(environment, "no_proxy", "NO_PROXY")
+    if proxy is not None and is_exempt(host, port or _PORTS.get(parts.scheme), no_proxy):
+        return Decision(None, variable, exempting)
+    return Decision(proxy, variable)
 
 
 _PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
 
-def _first(environment: Mapping[str, str], *names: str) -> str | None:
-    """The first of these variables that is set; an empty one is not."""
-    values = (environment.get(name, "").strip() for name in names)
-    return next((value for value in values if value), None)
+def _first(environment: Mapping[str, str], *names: str) -> tuple[str, str] | tuple[None, None]:
+    """The first of these variables that is set, and its value; an empty one is not."""
+    values = ((name, environment.get(name, "").strip()) for name in names)
+    return next(((name, value) for name, value in values if value), (None, None))
 
 
 # -- no_proxy ----------------------------------------------------------------------------------------------------------

@@ -116,6 +116,19 @@ def test_the_first_thing_said_is_the_upgrade() -> None:
     assert (socket.outputs, socket.machine.session, socket.machine.verdict) == ([], None, None)
 
 
+def test_it_is_told_when_the_websocket_is_open_and_when_it_is_not_any_more() -> None:
+    socket = Socket()
+    assert not socket.machine.upgraded
+    answer = accept(socket.request)
+    socket.receive(answer[:-2])
+    assert not socket.machine.upgraded
+    socket.receive(answer[-2:])
+    assert socket.machine.upgraded
+    assert socket.machine.phase is Phase.HELLO, "Hello is another thing"
+    socket.machine.close(socket.now)
+    assert not socket.machine.upgraded
+
+
 def test_hello_in_the_segment_of_the_101_is_heard() -> None:
     socket = Socket()
     socket.receive(accept(socket.request) + frames.text(hello()))

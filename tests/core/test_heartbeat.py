@@ -15,7 +15,9 @@ INTERVAL = 41.25
 def beating(interval: float = INTERVAL, *, policy: Policy = Policy()) -> Heartbeat:
     """A heartbeat after a Hello at 0.0 that has just sent its first; nothing is acknowledged."""
     heart = Heartbeat(policy)
+    assert heart.interval == 0.0
     heart.begin(interval, 0.0, random=0.0)
+    assert heart.interval == interval
     assert heart.due(0.0) is Beat.HEARTBEAT
     heart.sent(0.0)
     return heart

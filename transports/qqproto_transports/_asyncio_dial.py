@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Iterable
 
 from qqproto.failures import Failure, FailureKind
 from qqproto.wire.proxies import Proxy
@@ -24,10 +25,15 @@ async def connect(host: str, port: int) -> socket.socket:
     """A connected, non-blocking stream socket. Raises OSError, the first one if several addresses fail."""
     loop = asyncio.get_running_loop()
     try:
-        addresses = in_turn(await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except UnicodeError:
         raise Failed(Failure(FailureKind.DNS, "the gateway's host is no valid name")) from None
-    race = _Race(loop, addresses)
+    return await connect_to(addresses)
+
+
+async def connect_to(addresses: Iterable[Address]) -> socket.socket:
+    """The same for addresses that are known."""
+    race = _Race(asyncio.get_running_loop(), in_turn(addresses))
     try:
         return await race.run()
     finally:

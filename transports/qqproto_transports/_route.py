@@ -59,6 +59,11 @@ class Route:
         self.ended = False
         """Whether the host will say no more."""
 
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """What has to be agreed upon, in this order: TLS with the proxy, its tunnel, TLS with the host, as it is."""
+        return tuple(self._layers)
+
     def start(self) -> None:
         """TCP is up."""
         self._start_layer(0)

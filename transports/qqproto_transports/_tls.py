@@ -34,6 +34,20 @@ class TLS:
         self.ended = False
         """Whether the peer will say no more: a close_notify or the end of the stream came."""
 
+    # -- facts ----------------------------------------------------------------------------------------------------
+
+    @property
+    def certificate(self) -> bytes:
+        """The peer's certificate in DER, once it is established; whether it was verified, the context says."""
+        return self._object.getpeercert(binary_form=True) or b""
+
+    @property
+    def version(self) -> str:
+        """What was agreed upon, such as ``TLSv1.3``, once it is established."""
+        return self._object.version() or ""
+
+    # -- inputs and outputs ---------------------------------------------------------------------------------------
+
     def start(self) -> None:
         """Begin the handshake."""
         self._shake_hands()

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qqproto.wire.proxies import Proxy, ProxyKind, is_exempt, parse_proxy, proxy_for
+from qqproto.wire.proxies import Decision, Proxy, ProxyKind, decide, is_exempt, parse_proxy, proxy_for
 
 P, Q = "http://p.example:1", "http://q.example:2"
 
@@ -71,6 +71,26 @@ OUR_OWN: list[tuple[str, dict[str, str], str | None]] = [
 @pytest.mark.parametrize(("url", "environment", "expected"), [*VARIABLES, *WEBSOCKETS, *OUR_OWN])
 def test_which_variable_counts(url: str, environment: dict[str, str], expected: str | None) -> None:
     assert proxy_for(url, environment) == expected
+
+
+@pytest.mark.parametrize(
+    ("environment", "decision"),
+    [
+        ({}, Decision()),
+        ({"no_proxy": "a.example"}, Decision()),
+        ({"HTTPS_PROXY": P, "all_proxy": Q}, Decision(P, "HTTPS_PROXY")),
+        ({"HTTPS_PROXY": P, "no_proxy": "b.example"}, Decision(P, "HTTPS_PROXY")),
+        ({"https_proxy": " ", "all_proxy": Q, "no_proxy": "a.example"}, Decision(None, "all_proxy", "no_proxy")),
+        ({"https_proxy": P, "no_proxy": "", "NO_PROXY": "*"}, Decision(None, "https_proxy", "NO_PROXY")),
+    ],
+)
+def test_the_variables_that_decided_are_named(environment: dict[str, str], decision: Decision) -> None:
+    assert decide("wss://a.example", environment) == decision
+    assert P not in repr(decision), "it may hold a password"
+
+
+def test_an_address_that_cannot_be_read_has_no_decision() -> None:
+    assert decide("https://[half", {"https_proxy": P}) == Decision()
 
 
 EXEMPT: list[tuple[str, str, bool]] = [

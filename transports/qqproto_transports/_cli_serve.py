@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Callable
 
-from qqproto.testing import FakeConversation, c2c_message, group_at_message
+from qqproto import Intents
+from qqproto.testing import FakeConversation, HTTPFault, c2c_message, group_at_message, reply
 from qqproto_transports._callbacks import Callbacks
 from qqproto_transports._cli_input import UsageError
 from qqproto_transports._cli_print import shorten
@@ -16,6 +18,8 @@ from qqproto_transports._signals import on_signals
 from qqproto_transports.local_gateway import LocalGateway
 
 _LOOK_EVERY = 0.1
+_LONGEST_SHIFT = 1e9
+"""Seconds; about thirty years."""
 
 HELP = """\
 say TEXT     somebody mentions the bot in a group and says TEXT
@@ -23,6 +27,12 @@ tell TEXT    somebody writes TEXT to the bot in private
 rotate       the gateway asks for a new connection (op 7)
 4009         the gateway closes with 4009; any other code from 4000 to 4999 will do, too
 reset        the connection breaks off
+allowlist off, allowlist on
+             this machine is taken off the bot's IP allowlist, and put back
+intents NAMES
+             the bot may ask for these intents alone; "intents all": for any
+clock SECONDS
+             the gateway's clock goes so much ahead, or behind with a minus
 quit         the end; so does Ctrl-C"""
 
 
@@ -104,6 +114,11 @@ class Desk:
         self._say = say
         self._leave = leave
         self._messages = 0
+        self._not_allowed = HTTPFault(
+            reply(401, {"message": "the source IP is not in the allowlist", "code": 11298, "err_code": 40023002}),
+            path="/gateway/bot",
+            times=math.inf,
+        )
         self.callbacks: Callbacks | None = None
         """Where the events go, if not to a WebSocket."""
 
@@ -121,6 +136,8 @@ class Desk:
         elif word.isdecimal() and 4000 <= int(word) <= 4999:
             code = int(word)
             self._pull(f"the gateway closes with {code}", lambda talk, now: talk.close(code, "on request", now))
+        elif word in ("allowlist", "intents", "clock"):
+            self._configure(word, rest.strip())
         elif word in ("quit", "exit"):
             self._leave()
         elif word:
@@ -134,6 +151,28 @@ class Desk:
     def rotate(self) -> None:
         """Ask the bot to come back on a new connection."""
         self._pull("the gateway asks for a new connection (op 7)", lambda talk, now: talk.send_reconnect(now))
+
+    def _configure(self, word: str, value: str) -> None:
+        """What is wrong with a bot's settings, or is right again."""
+        platform = self._gateway.platform
+        try:
+            if word == "clock":
+                seconds = float(value)
+                if not abs(seconds) < _LONGEST_SHIFT:
+                    raise ValueError
+                self._gateway.clock_ahead = seconds
+                self._say(f"the gateway's clock is {seconds:+g} s off")
+            elif word == "intents":
+                platform.bot.intents = intents = None if value == "all" else Intents.parse(value)
+                self._say(f"the bot may ask for {'all intents' if intents is None else ' '.join(intents.names)}")
+            else:
+                allowed = {"on": True, "off": False}[value]
+                faults = platform.behaviour.http
+                faults[:] = [fault for fault in faults if fault is not self._not_allowed]
+                faults += [] if allowed else [self._not_allowed]
+                self._say(f"this machine is {'on' if allowed else 'off'} the bot's IP allowlist")
+        except (KeyError, ValueError):
+            self._say(f'"{shorten(f"{word} {value}", 40)}" cannot be done; see "help"')
 
     def _dispatch(self, type: str, content: str) -> None:
         make = c2c_message if type == "C2C_MESSAGE_CREATE" else group_at_message

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
+from email.utils import formatdate
 
 from qqproto import Abort, CloseConnection, Credentials, Endpoints, HTTPRequest, HTTPResponse, SendData, SendText
 from qqproto.testing import Behaviour, FakeBot, FakeCallbacks, FakePlatform, reply
@@ -27,8 +29,9 @@ class LocalGateway:
     None FakeBot('1234')
 
     ``port`` 0 takes any free one. ``heartbeat_interval`` is Hello's, in seconds. ``platform`` is the fake platform,
-    with all that it knows and all of its levers; those that take ``now`` take :attr:`now`. Use it from the event
-    loop's thread only. Entering raises :class:`CannotListen`; leaving ends every connection.
+    with all that it knows and all of its levers; those that take ``now`` take :attr:`now`. ``clock_ahead`` is by how
+    many seconds the time in its replies (the header Date) is wrong. Use it from the event loop's thread only. Entering
+    raises :class:`CannotListen`; leaving ends every connection.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class LocalGateway:
             wake=self._wake,
         )
         self.credentials = Credentials(app_id, secret)
+        self.clock_ahead = 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._pump_due = False
@@ -112,7 +116,9 @@ class LocalGateway:
         """The reply to an HTTP request."""
         if request.url.partition("?")[0].rstrip("/") == "/websocket":
             return reply(426, {"message": "this is the gateway: connect with a WebSocket"}, Upgrade="websocket")
-        return self.platform.handle_request(request, self.now)
+        response = self.platform.handle_request(request, self.now)
+        date = {"Date": formatdate(time.time() + self.clock_ahead, usegmt=True)}
+        return HTTPResponse(response.status, {**date, **response.headers}, response.body)
 
     def upgraded(self, connection: _Connection) -> int:
         """The connection turns into a WebSocket; returns its number on the platform."""

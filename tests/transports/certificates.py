@@ -63,6 +63,12 @@ def self_signed(address: str) -> ssl.SSLContext:
     return context
 
 
+@functools.cache
+def trusting_once() -> ssl.SSLContext:
+    """The same one for all who do not change it: loading the system's roots takes longer than most tests."""
+    return trusting()
+
+
 def trusting() -> ssl.SSLContext:
     """The drivers' own context, with our authority beside the system's."""
     context = default_context()

@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, NoReturn, TypeAlias
 
 import typer
 
@@ -28,6 +28,7 @@ from qqproto_transports._cli_serve import serve
 from qqproto_transports._cli_webhook import listen_to_callbacks
 from qqproto_transports._demo import demo
 from qqproto_transports._demo_bot import DRIVERS
+from qqproto_transports._signals import leave_soon
 from qqproto_transports.local_gateway import CannotListen, LocalGateway
 
 # Tracebacks are for bugs, and must not show local variables: some hold the secret.
@@ -35,6 +36,28 @@ app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
     help="The QQ bot gateway from the command line.",
 )  # fmt: skip
+
+
+AppId: TypeAlias = Annotated[str | None, typer.Option(envvar="QQ_APP_ID", metavar="ID", help="The bot's AppID.")]
+SecretFile: TypeAlias = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="A file with the AppSecret, in place of QQ_SECRET.")
+]
+TokenUrl: TypeAlias = Annotated[
+    str | None, typer.Option(envvar="QQ_TOKEN_URL", metavar="URL", help="Where access tokens are given out.")
+]
+ApiBase: TypeAlias = Annotated[
+    str | None, typer.Option(envvar="QQ_API_BASE", metavar="URL", help="The base of the platform's HTTP endpoints.")
+]
+IntentNames: TypeAlias = Annotated[
+    list[str], typer.Option(metavar="NAMES", help="What to listen to: names or numbers, separated by commas.")
+]
+ShardCount: TypeAlias = Annotated[
+    str, typer.Option(metavar="N|auto", help="How many shards; auto: as many as the platform recommends.")
+]
+ProxyUrl: TypeAlias = Annotated[
+    str, typer.Option(metavar="URL|env|none", help="The proxy to go through; env: as the environment says.")
+]
+DEFAULT_INTENTS = ["GROUP_AND_C2C_EVENT"]
 
 
 def _print_version(wanted: bool) -> None:
@@ -54,28 +77,16 @@ def options(
 
 @app.command("listen")
 def listen_command(
-    app_id: Annotated[str | None, typer.Option(envvar="QQ_APP_ID", metavar="ID", help="The bot's AppID.")] = None,
-    secret_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A file with the AppSecret, in place of QQ_SECRET.")
-    ] = None,
-    token_url: Annotated[
-        str | None, typer.Option(envvar="QQ_TOKEN_URL", metavar="URL", help="Where access tokens are given out.")
-    ] = None,
-    api_base: Annotated[
-        str | None, typer.Option(envvar="QQ_API_BASE", metavar="URL", help="The base of the platform's HTTP endpoints.")
-    ] = None,
-    intents: Annotated[
-        list[str], typer.Option(metavar="NAMES", help="What to listen to: names or numbers, separated by commas.")
-    ] = ["GROUP_AND_C2C_EVENT"],  # noqa: B006 - typer copies it
-    shards: Annotated[
-        str, typer.Option(metavar="N|auto", help="How many shards; auto: as many as the platform recommends.")
-    ] = "1",
+    app_id: AppId = None,
+    secret_file: SecretFile = None,
+    token_url: TokenUrl = None,
+    api_base: ApiBase = None,
+    intents: IntentNames = DEFAULT_INTENTS,
+    shards: ShardCount = "1",
     session: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Keep the session in FILE, and go on with it the next time.")
     ] = None,
-    proxy: Annotated[
-        str, typer.Option(metavar="URL|env|none", help="The proxy to go through; env: as the environment says.")
-    ] = "env",
+    proxy: ProxyUrl = "env",
     webhook: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Take callbacks at this address, and open no WebSocket.")
     ] = None,
@@ -108,6 +119,59 @@ def listen_command(
         code = asyncio.run(coming)
     except UsageError as error:
         _fail(str(error))
+    raise typer.Exit(code)
+
+
+@app.command("doctor")
+def doctor_command(
+    app_id: AppId = None,
+    secret_file: SecretFile = None,
+    token_url: TokenUrl = None,
+    api_base: ApiBase = None,
+    intents: IntentNames = DEFAULT_INTENTS,
+    shards: ShardCount = "1",
+    proxy: ProxyUrl = "env",
+    identify: Annotated[
+        bool, typer.Option("--identify", help="Log in as well, to the first heartbeat; costs a session start.")
+    ] = False,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, max=300.0, metavar="SECONDS", help="How long a step may take.")
+    ] = 10.0,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line in place of text.")] = False,
+) -> None:
+    """Say why a bot cannot connect.
+
+    Takes the steps of a connection in their order, one line each: the environment and its proxies, names, TCP, the
+    proxy's tunnel, TLS, this machine's clock, the access token, the gateway's address and the budget, the WebSocket,
+    Hello. The last line names the first thing that is wrong, and what to do about it. The options and the environment
+    are those of listen.
+
+    With --identify it goes on: Identify, READY, the first heartbeat's ACK, and whether somebody else starts sessions
+    of the same bot. Stop the bot before; the platform may not like two of it.
+
+    Ends with exit code 0 if all is well, 1 if something is not, 2 if something is wrong with what it was given.
+    """
+    try:
+        from qqproto_transports._cli_doctor import diagnose
+        from qqproto_transports._doctor import Case
+    except ModuleNotFoundError as error:
+        _fail(f"the doctor needs {error.name}: python -m pip install {error.name}")
+    try:
+        count = read_shards(shards)
+        case = Case(
+            read_credentials(app_id, secret_file, os.environ),
+            read_endpoints(api_base, token_url),
+            read_intents(intents),
+            shards=count if isinstance(count, int) else None,
+            proxy=read_proxy(proxy),
+            identify=identify,
+            deadline=timeout,
+        )
+    except UsageError as error:
+        _fail(str(error))
+    code = asyncio.run(diagnose(case, as_json=as_json))
+    # A look-up that hangs in a thread would be waited for.
+    leave_soon(code)
     raise typer.Exit(code)
 
 

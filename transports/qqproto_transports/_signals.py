@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 _PATIENCE = 4.0
+_AFTER_THE_END = 2.0
 
 
 @contextmanager
@@ -44,6 +45,14 @@ def on_signals(stop: Callable[[], object], *, exit_code: int = 0) -> Iterator[No
         for number, old in before.items():
             # A second Ctrl-C, while the interpreter tidies up, must not end in a traceback.
             signal.signal(number, signal.SIG_IGN if asked else old)
+
+
+def leave_soon(exit_code: int) -> None:
+    """Leave the process by force if it is still there two seconds from now: some thread may hang. For programs that are
+    done, not for libraries."""
+    way_out = threading.Timer(_AFTER_THE_END, _leave, [exit_code])
+    way_out.daemon = True
+    way_out.start()
 
 
 def _leave(exit_code: int) -> None:

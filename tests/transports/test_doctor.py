@@ -365,17 +365,19 @@ async def test_a_heartbeat_that_is_not_acknowledged() -> None:
     found.ends_with("heartbeat", "no reply in time")
 
 
+@pytest.mark.parametrize(("after", "at"), [("ready", "heartbeat"), ("heartbeat", "instances")])
 @on_loop
-async def test_another_instance_that_takes_the_session_over() -> None:
+async def test_another_instance_that_takes_the_session_over(after: str, at: str) -> None:
     async with gateway_here() as gateway:
+        gateway.platform.behaviour.acks = after != "ready"
 
         def tell(finding: Finding) -> None:
-            if finding.step == "ready":
+            if finding.step == after:
                 gateway.platform.conversations[0].close(4902, "reset by resume", gateway.now)
 
         found = await examined(gateway, tell, identify=True)
 
-    found.ends_with("heartbeat", "4902", "another process runs the same bot")
+    found.ends_with(at, "4902", "another process runs the same bot")
 
 
 @pytest.mark.parametrize("others", [1, 2])

@@ -97,7 +97,8 @@ class Chart:
         optional: bool = False,
     ) -> None:
         """Take a step. What goes wrong with the network is told, and ends the examination by :class:`GaveUp`, unless
-        the step is ``optional``; a bug is raised as it is. ``blame`` says what an exception means."""
+        the step is ``optional`` and nothing is diagnosed; a bug is raised as it is. ``blame`` says what an exception
+        means."""
         begun = self.clock()
         try:
             note = await within(self.deadline, coming)
@@ -105,7 +106,7 @@ class Chart:
             known = error if isinstance(error, Diagnosed) else blame(error)
             failure = failure_of(known)
             spent = self.clock() - begun
-            if optional:
+            if optional and not isinstance(known, Diagnosed):
                 self.add(Finding(name, State.SKIPPED, f"not known: {failure.message}", spent, host))
                 return
             if isinstance(known, Diagnosed):

@@ -10,6 +10,7 @@ from qqproto.connection import QQGatewayConnection
 from qqproto.conversation import Ending
 from qqproto.events import Ready
 from qqproto.pacing import IdentifySlot
+from qqproto_transports._clock import LONGEST_WAIT
 from qqproto_transports._doctor_deadline import within
 from qqproto_transports._doctor_wire import Wire
 from qqproto_transports._failures import failure_of
@@ -52,6 +53,12 @@ class Talk:
                 raise Over(self.machine.ending, self._upgraded)
             await self._turn()
 
+    async def glance(self) -> None:
+        """Take what has come meanwhile. Raises :class:`Over` if that was the end."""
+        await self._turn(at_most=0.0)
+        if self.machine.ending is not None:
+            raise Over(self.machine.ending, self._upgraded)
+
     async def identify(self, slot: IdentifySlot) -> None:
         """Send the Identify, in its slot."""
         assert self._question is not None, "it is asked at Hello"
@@ -76,12 +83,12 @@ class Talk:
 
     # -- steps ----------------------------------------------------------------------------------------------------
 
-    async def _turn(self) -> None:
+    async def _turn(self, *, at_most: float = LONGEST_WAIT) -> None:
         """Wait for what comes first, bytes or a deadline, and give it to the machine."""
         due = self.machine.next_timer()
         if self._reading is None:
             self._reading = asyncio.ensure_future(self._wire.receive())
-        wait = None if due is None else max(due - self._clock(), 0.0)
+        wait = at_most if due is None else min(max(due - self._clock(), 0.0), at_most)
         await asyncio.wait([self._reading], timeout=wait)
         if self._reading.done():
             reading, self._reading = self._reading, None

@@ -63,7 +63,7 @@ class Visit:
         await self._step("identify", self._identify())
         await self._step("ready", self._read_ready())
         await self._step("heartbeat", self._hear_ack())
-        await self._chart.step("instances", self._target.host, self._count(token), lambda failure: "", optional=True)
+        await self._step("instances", self._count(token), optional=True)
 
     async def aclose(self) -> None:
         """Say goodbye, and leave nothing behind."""
@@ -72,7 +72,7 @@ class Visit:
 
     # -- steps ----------------------------------------------------------------------------------------------------
 
-    async def _step(self, name: str, coming: Awaitable[Note]) -> None:
+    async def _step(self, name: str, coming: Awaitable[Note], *, optional: bool = False) -> None:
         async def told() -> Note:
             try:
                 return await coming
@@ -82,7 +82,7 @@ class Visit:
                 facts = {"code": over.ending.code, "verdict": over.ending.verdict.value}
                 raise Diagnosed(Failure(kind, plain(what)), remedy, facts) from None
 
-        await self._chart.step(name, self._target.host, told(), remedies.of_silence)
+        await self._chart.step(name, self._target.host, told(), remedies.of_silence, optional=optional)
 
     @property
     def _started(self) -> Talk:
@@ -118,6 +118,7 @@ class Visit:
     async def _count(self, token: Token) -> Note:
         """Whoever else starts sessions of this bot spends the same budget."""
         before, after = self._info.remaining, (await self._desk.gateway_again(token)).remaining
+        await self._started.glance()
         if before is None or after is None:
             return Note("not known: the platform does not tell the budget")
         others = max(before - after - 1, 0)

@@ -29,6 +29,7 @@ VIOLATIONS = [
     (NO_DRIVERS, "errors", "import qqproto_transports"),
     (LAYERS, "account", "from qqproto import shard"),
     (LAYERS, "shard", "from qqproto import account"),
+    (LAYERS, "shard", "from qqproto import recording"),
     (LAYERS, "connection", "from qqproto import shard"),
     (LAYERS, "conversation", "from qqproto import recovery"),
     (LAYERS, "status", "from qqproto import conversation"),

@@ -24,7 +24,9 @@ from qqproto_transports._cli_input import (
 )
 from qqproto_transports._cli_listen import listen
 from qqproto_transports._cli_print import People
+from qqproto_transports._cli_replay import print_test, replay
 from qqproto_transports._cli_serve import serve
+from qqproto_transports._cli_timeline import timeline
 from qqproto_transports._cli_webhook import listen_to_callbacks
 from qqproto_transports._demo import demo
 from qqproto_transports._demo_bot import DRIVERS
@@ -90,6 +92,13 @@ def listen_command(
     webhook: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Take callbacks at this address, and open no WebSocket.")
     ] = None,
+    record: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Record what the bot is told into FILE, without secrets, to be replayed."),
+    ] = None,
+    hide_contents: Annotated[
+        bool, typer.Option("--hide-contents", help="With --record: record no texts of messages either.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line in place of text.")] = False,
 ) -> None:
     """Print a bot's events until you stop it.
@@ -111,11 +120,18 @@ def listen_command(
         endpoints, bits = read_endpoints(api_base, token_url), read_intents(intents)
         way = read_proxy(proxy)
         if webhook is not None:
-            if session is not None or shards != "1":
-                raise UsageError("--webhook goes with neither --session nor --shards: callbacks have no sessions")
+            if session is not None or shards != "1" or record is not None:
+                raise UsageError(
+                    "--webhook goes with none of --session, --shards and --record: callbacks have no sessions"
+                )
             host, port = read_address(webhook)
             raise typer.Exit(asyncio.run(listen_to_callbacks(credentials, host, port, as_json=as_json)))
-        coming = listen(credentials, endpoints, bits, read_shards(shards), session=session, proxy=way, as_json=as_json)
+        if hide_contents and record is None:
+            raise UsageError("--hide-contents is for a recording: give --record FILE as well")
+        coming = listen(
+            credentials, endpoints, bits, read_shards(shards),
+            session=session, proxy=way, record=record, hide_contents=hide_contents, as_json=as_json,
+        )  # fmt: skip
         code = asyncio.run(coming)
     except UsageError as error:
         _fail(str(error))
@@ -210,6 +226,9 @@ def demo_command(
     driver: Annotated[
         str, typer.Option(metavar="NAME", help=f"What drives the bot: {', '.join(DRIVERS)}.")
     ] = "asyncio",
+    record: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Record the bot into FILE, for replay and timeline.")
+    ] = None,
 ) -> None:
     """Watch a bot come back from outages.
 
@@ -217,7 +236,42 @@ def demo_command(
     half. Exit code 0 says that everything went as promised.
     """
     try:
-        code = asyncio.run(demo(as_json=as_json, driver=read_driver(driver)))
+        code = asyncio.run(demo(as_json=as_json, driver=read_driver(driver), record=record))
+    except UsageError as error:
+        _fail(str(error))
+    raise typer.Exit(code)
+
+
+@app.command("replay")
+def replay_command(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A recording, of listen --record say.")],
+    speed: Annotated[
+        float | None,
+        typer.Option(min=0.001, metavar="TIMES", help="1 for the pace of life; as fast as can be without it."),
+    ] = None,
+    events: Annotated[bool, typer.Option("--events", help="Show each event in place of how many came.")] = False,
+    as_test: Annotated[bool, typer.Option("--as-test", help="Print a test for pytest that replays it.")] = False,
+) -> None:
+    """Live a recording through again, and see whether the same comes of it.
+
+    What the bot was told then is told to fresh machines, at the same times by a clock of their own. Exit code 0 says
+    that they did what was recorded, 1 that they did not, and where that begins.
+    """
+    try:
+        code = print_test(file) if as_test else replay(file, speed=speed, events=events)
+    except UsageError as error:
+        _fail(str(error))
+    raise typer.Exit(code)
+
+
+@app.command("timeline")
+def timeline_command(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A recording, of listen --record say.")],
+    svg: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the picture into FILE as well.")] = None,
+) -> None:
+    """Draw what happened in a recording: when the bot was live, its heartbeats, each outage and how it ended."""
+    try:
+        code = timeline(file, svg)
     except UsageError as error:
         _fail(str(error))
     raise typer.Exit(code)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from qqproto_transports._cli_print import People, print_json
 from qqproto_transports._common import Proxy, Shards
 from qqproto_transports._signals import on_signals
 from qqproto_transports.asyncio import BotAccount, GatewayStopped, open_gateway
+from qqproto_transports.recordings import FileRecorder
 from qqproto_transports.stores import SQLiteStore, StoreInUse, StoreUnusable
 
 # The process is to be gone five seconds after it was asked, so neither what is left nor the goodbye may take them all.
@@ -38,16 +40,34 @@ async def listen(
     *,
     session: Path | None = None,
     proxy: Proxy = "env",
+    record: Path | None = None,
+    hide_contents: bool = False,
     as_json: bool,
 ) -> int:
     """Print every event; returns 0 when it was asked to stop, 1 when it stopped by itself.
 
-    ``session`` is the file that keeps the session for the next time. Raises UsageError if it cannot, and if the
-    platform's first answers say that what it was given is wrong.
+    ``session`` is the file that keeps the session for the next time, ``record`` the one that is recorded into. Raises
+    UsageError if they cannot, and if the platform's first answers say that what it was given is wrong.
     """
     account = BotAccount(credentials, endpoints=endpoints, proxy=proxy, policy=_POLICY)
-    with _store_in(session) as store:
-        return await _listen(account, endpoints, intents, shards, store, as_json=as_json)
+    with _store_in(session) as store, _recorder_in(record, hide_contents=hide_contents) as recorder:
+        return await _listen(account, endpoints, intents, shards, store, recorder, as_json=as_json)
+
+
+@contextmanager
+def _recorder_in(path: Path | None, *, hide_contents: bool) -> Iterator[FileRecorder | None]:
+    if path is None:
+        yield None
+        return
+    try:
+        recorder = FileRecorder(path, hide_contents=hide_contents)
+    except OSError as error:
+        raise UsageError(f"the recording {path} cannot be written: {error.strerror}") from None
+    with recorder:
+        yield recorder
+    if recorder.failure is not None:
+        why = recorder.failure.strerror
+        print(f"qqproto: the recording {path} is not complete, it could not be written: {why}", file=sys.stderr)
 
 
 @contextmanager
@@ -69,10 +89,11 @@ async def _listen(
     intents: Intents,
     shards: Shards,
     store: SQLiteStore | None,
+    recorder: FileRecorder | None,
     *,
     as_json: bool,
 ) -> int:
-    gateway = open_gateway(account, intents=intents, shards=shards, store=store)
+    gateway = open_gateway(account, intents=intents, shards=shards, store=store, record=recorder)
     people = People()
     show = print_json if as_json else people.show
     live_once = False

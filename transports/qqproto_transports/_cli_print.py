@@ -212,7 +212,7 @@ class People:
         """Print an event, unless it says nothing to people."""
         text = describe(event)
         if text is not None:
-            self.say(text + self._span(event), _style(event))
+            self.say(text + self._span(event), style_of(event))
 
     def _span(self, event: Event) -> str:
         """How long it was away, where that is over."""
@@ -225,7 +225,7 @@ class People:
         return ""
 
 
-def _style(event: Event) -> str:
+def style_of(event: Event) -> str:
     match event:
         case Ready() | Resumed():
             return "green"

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import tempfile
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 
 from qqproto.events import Offline
+from qqproto.recording import Recorder, lives_of
+from qqproto_transports._cli_input import UsageError
 from qqproto_transports._demo_bot import AsyncioBot, Bot
 from qqproto_transports._demo_judge import Outcome, Report, because, judge_absence, judge_demo, judge_scene
 from qqproto_transports._demo_print import Narrator, spans
 from qqproto_transports._demo_scenes import SCENES, Scene
 from qqproto_transports._demo_stage import POLICY, Stage, open_stage
 from qqproto_transports._signals import on_signals
+from qqproto_transports.recordings import FileRecorder, read_recording
 
 AT_MOST = 115.0
 """Seconds after which the demo has failed."""
@@ -27,25 +33,56 @@ _LONGEST_OUTAGE = 45.0
 _STRAGGLERS = 3.0
 
 
-async def demo(*, as_json: bool = False, scenes: Sequence[Scene] = SCENES, driver: type[Bot] = AsyncioBot) -> int:
-    """Show the scenes on standard output, and the table at the end; returns 0 if all was as promised, else 1.
+async def demo(
+    *,
+    as_json: bool = False,
+    scenes: Sequence[Scene] = SCENES,
+    driver: type[Bot] = AsyncioBot,
+    record: Path | None = None,
+) -> int:
+    """Show the scenes on standard output, at the end the table and a picture of the bot's life; returns 0 if all was as
+    promised, else 1.
 
-    With ``as_json`` the table is JSON, and alone there: the narration goes to standard error.
+    With ``as_json`` the table is JSON, and alone there: the rest goes to standard error. ``record`` is the file that
+    the bot is recorded into; without one there is a recording of what was not as promised.
     """
     narrator = Narrator(Console(stderr=as_json, highlight=False, markup=False, emoji=False, soft_wrap=True))
-    report = await perform(scenes, narrator, driver)
+    path = record or _some_file()
+    with _recorder(path) as recorder:
+        report = await perform(scenes, narrator, driver, recorder)
     if as_json:
         print(json.dumps(report.as_json(), indent=2))
     else:
         narrator.show(report)
+    lives = lives_of(read_recording(path))
+    narrator.picture([life for life in lives if life.chapter == lives[-1].chapter])
+    if record is not None or not report.kept:
+        narrator.recorded(path)
+    else:
+        path.unlink()
     return 0 if report.kept else 1
 
 
-async def perform(scenes: Sequence[Scene], narrator: Narrator, driver: type[Bot]) -> Report:
+def _some_file() -> Path:
+    handle, name = tempfile.mkstemp(".jsonl", "qqproto-demo-")
+    os.close(handle)
+    return Path(name)
+
+
+def _recorder(path: Path) -> FileRecorder:
+    try:
+        return FileRecorder(path)
+    except OSError as error:
+        raise UsageError(f"the recording {path} cannot be written: {error.strerror}") from None
+
+
+async def perform(
+    scenes: Sequence[Scene], narrator: Narrator, driver: type[Bot], record: Recorder | None = None
+) -> Report:
     """Play the scenes one after the other; whatever happens, there is a report."""
     report = Report()
     began, cpu = time.monotonic(), time.process_time()
-    play = asyncio.ensure_future(_play(scenes, narrator, report, driver))
+    play = asyncio.ensure_future(_play(scenes, narrator, report, driver, record))
     with on_signals(play.cancel, exit_code=1):
         await asyncio.wait([play], timeout=AT_MOST)
         if not play.done():
@@ -61,8 +98,10 @@ async def perform(scenes: Sequence[Scene], narrator: Narrator, driver: type[Bot]
     return report
 
 
-async def _play(scenes: Sequence[Scene], narrator: Narrator, report: Report, driver: type[Bot]) -> None:
-    async with open_stage(narrator.event, driver) as stage:
+async def _play(
+    scenes: Sequence[Scene], narrator: Narrator, report: Report, driver: type[Bot], record: Recorder | None
+) -> None:
+    async with open_stage(narrator.event, driver, record) as stage:
         narrator.say(f"a bot on the driver {driver.module}")
         narrator.say(f"a local gateway on {stage.gateway.url}, a network on port {stage.network.port} that leads to it")
         for sentence in spans():

@@ -12,6 +12,7 @@ from qqproto.credentials import Credentials, Endpoints
 from qqproto.events import Event
 from qqproto.policy import Policy
 from qqproto.protocol.intents import Intents
+from qqproto.recording import Recorder
 from qqproto.status import Status
 from qqproto_transports._common import Proxy
 
@@ -33,11 +34,13 @@ class Bot(ABC):
     module: str
     """Its driver."""
 
-    def __init__(self, credentials: Credentials, endpoints: Endpoints, proxy: Proxy, policy: Policy) -> None:
+    def __init__(
+        self, credentials: Credentials, endpoints: Endpoints, proxy: Proxy, policy: Policy, record: Recorder | None
+    ) -> None:
         driver = importlib.import_module(self.module)
         account = driver.BotAccount(credentials, endpoints=endpoints, proxy=proxy, policy=policy)
         # The drivers are alike, which no type checker can know.
-        self._gateway: Any = driver.open_gateway(account, intents=Intents.GROUP_AND_C2C_EVENT)
+        self._gateway: Any = driver.open_gateway(account, intents=Intents.GROUP_AND_C2C_EVENT, record=record)
         self.gateway: Gateway = self._gateway
 
     @abstractmethod

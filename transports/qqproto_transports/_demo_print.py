@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from pathlib import Path
 
 from rich import box
 from rich.console import Console
@@ -12,11 +14,13 @@ from rich.text import Text
 from qqproto.events import Disconnected, Event
 from qqproto.policy import Policy
 from qqproto.protocol.close_codes import Phase
+from qqproto.recording import Life
 from qqproto.status import Status
 from qqproto_transports._cli_print import describe
 from qqproto_transports._demo_judge import Outcome, Report
 from qqproto_transports._demo_scenes import Scene
 from qqproto_transports._demo_stage import HEARTBEAT, PATIENCE_OF_GATEWAY, POLICY
+from qqproto_transports._timeline_text import draw_on
 
 
 def spans() -> list[str]:
@@ -103,6 +107,15 @@ class Narrator:
         resumes = "1 Resume" if report.resumes == 1 else f"{report.resumes} Resumes"
         seen = f"{identifies}, {resumes}, {report.heartbeats} heartbeats"
         self._console.print(f"{seen} in all; CPU {report.cpu:.1f} s in {report.seconds:.1f} s")
+
+    def picture(self, lives: Sequence[Life]) -> None:
+        """The bot's life."""
+        self._console.print()
+        draw_on(self._console, lives)
+
+    def recorded(self, path: Path) -> None:
+        """Where the recording is, and what for."""
+        self._console.print(f"recorded in {path}: see qqproto replay, qqproto timeline")
 
     def _is_news(self, event: Event) -> bool:
         if not isinstance(event, Disconnected) or event.phase is Phase.READY:

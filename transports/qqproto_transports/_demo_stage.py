@@ -12,6 +12,7 @@ from qqproto.events import Disconnected, Dispatch, Event, Ready, Resumed
 from qqproto.policy import Policy
 from qqproto.protocol.close_codes import Phase
 from qqproto.protocol.opcodes import Opcode
+from qqproto.recording import Recorder
 from qqproto.testing import FakeConversation, group_at_message
 from qqproto_transports._common import GatewayStopped
 from qqproto_transports._demo_bot import AsyncioBot, Bot
@@ -49,7 +50,9 @@ _MESSAGE_ID = "ROBOT1.0_demo-"
 
 
 @asynccontextmanager
-async def open_stage(tell: Callable[[Event], None], driver: type[Bot] = AsyncioBot) -> AsyncIterator[Stage]:
+async def open_stage(
+    tell: Callable[[Event], None], driver: type[Bot] = AsyncioBot, record: Recorder | None = None
+) -> AsyncIterator[Stage]:
     """The stage, for as long as the block lasts. ``tell`` is called with each event but the messages."""
     async with (
         LocalGateway(heartbeat_interval=HEARTBEAT) as gateway,
@@ -59,7 +62,7 @@ async def open_stage(tell: Callable[[Event], None], driver: type[Bot] = AsyncioB
     ):
         gateway.platform.behaviour.heartbeat_grace = PATIENCE_OF_GATEWAY
         gateway.platform.behaviour.slack = _SLACK
-        stage = Stage(gateway, network, proxy, way_to_proxy, tell, driver)
+        stage = Stage(gateway, network, proxy, way_to_proxy, tell, driver, record)
         stage.name_host("127.0.0.1")
         try:
             yield stage
@@ -85,6 +88,7 @@ class Stage:
         way_to_proxy: Network,
         tell: Callable[[Event], None],
         driver: type[Bot],
+        record: Recorder | None,
     ) -> None:
         self.gateway = gateway
         self.network = network
@@ -93,7 +97,7 @@ class Stage:
         self._proxy_url: str | None = None
         url = f"http://127.0.0.1:{network.port}"
         endpoints = Endpoints(api_base=url, token_url=f"{url}/app/getAppAccessToken")
-        self._life = driver(gateway.credentials, endpoints, lambda url: self._proxy_url, POLICY)
+        self._life = driver(gateway.credentials, endpoints, lambda url: self._proxy_url, POLICY, record)
         self.bot = self._life.gateway
         self.sent = 0
         self.received: Counter[int] = Counter()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from qqproto.config import Framing, SettleMode, ShardConfig
 from qqproto.events import Dispatch, Event, ReadingPaused, Stopped
@@ -19,6 +19,9 @@ from qqproto_transports._delivery import Delivery
 from qqproto_transports._journal import Journal
 from qqproto_transports._keeper import Keeper
 from qqproto_transports._shard_runner import ShardRunner
+
+if TYPE_CHECKING:
+    from qqproto.recording import Recorder
 
 Runner = TypeVar("Runner", bound=ShardRunner)
 
@@ -181,13 +184,15 @@ class GatewayCore(Delivery[Event], Generic[Runner]):
         *,
         auto: bool,
         framing: Framing = Framing.BYTES,
+        record: Recorder | None = None,
     ) -> None:
         """``auto``: ``configs`` is one, and the platform is asked how many there should be."""
         chance = random.Random().random
+        new_shard = Shard if record is None else record.shard
 
         def make_shard(config: ShardConfig, session: Session | None = None, age: float = 0.0) -> Shard:
             # An event in our buffer is not handed out yet, so what settles it is seen to here, in every mode.
-            shard = Shard(
+            shard = new_shard(
                 replace(config, settle="manual"),
                 random=chance, session=session, session_age=age, policy=policy, loads=loads, framing=framing,
             )  # fmt: skip

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from qqproto.config import ShardConfig
 from qqproto.events import Dispatch, Event, Stopped
@@ -24,6 +24,9 @@ from qqproto_transports._sync_process import Home
 from qqproto_transports._sync_runners import SyncShardRunner
 from qqproto_transports._sync_threads import SLICE
 from qqproto_transports.stores import SessionStore
+
+if TYPE_CHECKING:
+    from qqproto.recording import Recorder
 
 
 class _HandOfEachThread(Hand, threading.local):
@@ -52,6 +55,7 @@ class Gateway(GatewayCore[SyncShardRunner]):
         loads: Callable[[str | bytes], Any],
         logger: Logger | None,
         store: SessionStore | None,
+        record: Recorder | None,
         *,
         auto: bool,
     ) -> None:
@@ -79,7 +83,7 @@ class Gateway(GatewayCore[SyncShardRunner]):
                 self._all.loop,
             )
 
-        self._add_shards(configs, policy, loads, make_runner, auto=auto)
+        self._add_shards(configs, policy, loads, make_runner, auto=auto, record=record)
 
     # -- facts ----------------------------------------------------------------------------------------------------
 

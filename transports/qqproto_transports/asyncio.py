@@ -45,6 +45,8 @@ from qqproto_transports.stores import SessionStore
 if TYPE_CHECKING:
     import httpx
 
+    from qqproto.recording import Recorder
+
 __all__ = [
     "BotAccount",
     "Closed",
@@ -78,6 +80,7 @@ def open_gateway(
     policy: Policy | None = None,
     loads: Callable[[str | bytes], Any] = json.loads,
     logger: Logger | None = None,
+    record: Recorder | None = None,
 ) -> Gateway:
     """A bot's gateway, to be entered with ``async with`` and iterated with ``async for``.
 
@@ -91,10 +94,14 @@ def open_gateway(
     a worker thread, and stays open: it is yours to close, after the block. ``websocket`` is a WebSocket client of yours
     (:class:`TextDialer`); with it and an ``http`` of the account's no socket is opened here. ``properties`` are
     Identify's, ``policy`` is by default the account's, ``loads`` decodes JSON. Events are logged to ``logger``, by
-    default ``logging.getLogger("qqproto")``, with ``extra`` fields whose names begin with ``qq_``.
+    default ``logging.getLogger("qqproto")``, with ``extra`` fields whose names begin with ``qq_``. ``record`` writes
+    down what the shards are told and what comes of it, without secrets
+    (:class:`~qqproto_transports.recordings.FileRecorder`).
     """
     if isinstance(account, Credentials):
         account = BotAccount(account, policy=policy or Policy())
+    if record is not None:
+        record.conceal(account.credentials.secret)
     configs = shard_configs(
         account.credentials.app_id,
         intents=intents,
@@ -103,7 +110,9 @@ def open_gateway(
         properties=properties,
         user_agent=user_agent,
     )
-    return Gateway(account, configs, policy or account.policy, loads, logger, store, websocket, auto=shards == "auto")
+    return Gateway(
+        account, configs, policy or account.policy, loads, logger, store, websocket, record, auto=shards == "auto"
+    )
 
 
 def open_webhook(
@@ -161,6 +170,7 @@ class Gateway(AsyncGateway[AsyncioShardRunner]):
         logger: Logger | None,
         store: SessionStore | None,
         websocket: TextDialer | None,
+        record: Recorder | None,
         *,
         auto: bool,
     ) -> None:
@@ -181,7 +191,7 @@ class Gateway(AsyncGateway[AsyncioShardRunner]):
             return AsyncioShardRunner(*parts) if websocket is None else AsyncioTextRunner(*parts, dialer=websocket)
 
         framing = Framing.BYTES if websocket is None else Framing.TEXT
-        self._add_shards(configs, policy, loads, make_runner, auto=auto, framing=framing)
+        self._add_shards(configs, policy, loads, make_runner, auto=auto, framing=framing, record=record)
 
     # -- its life -------------------------------------------------------------------------------------------------
 

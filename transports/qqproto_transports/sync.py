@@ -32,6 +32,8 @@ from qqproto_transports.stores import SessionStore
 if TYPE_CHECKING:
     import httpx
 
+    from qqproto.recording import Recorder
+
 __all__ = [
     "BotAccount",
     "Gateway",
@@ -59,6 +61,7 @@ def open_gateway(
     policy: Policy | None = None,
     loads: Callable[[str | bytes], Any] = json.loads,
     logger: Logger | None = None,
+    record: Recorder | None = None,
 ) -> Gateway:
     """A bot's gateway, to be entered with ``with`` and iterated with ``for``.
 
@@ -71,10 +74,14 @@ def open_gateway(
     the sessions, so that the next process goes on with them (:class:`~qqproto_transports.stores.SQLiteStore`); it is
     read and written in a helper thread, and stays open: it is yours to close, after the block. ``properties`` are
     Identify's, ``policy`` is by default the account's, ``loads`` decodes JSON. Events are logged to ``logger``, by
-    default ``logging.getLogger("qqproto")``, with ``extra`` fields whose names begin with ``qq_``.
+    default ``logging.getLogger("qqproto")``, with ``extra`` fields whose names begin with ``qq_``. ``record`` writes
+    down what the shards are told and what comes of it, without secrets
+    (:class:`~qqproto_transports.recordings.FileRecorder`).
     """
     if isinstance(account, Credentials):
         account = BotAccount(account, policy=policy or Policy())
+    if record is not None:
+        record.conceal(account.credentials.secret)
     configs = shard_configs(
         account.credentials.app_id,
         intents=intents,
@@ -83,7 +90,7 @@ def open_gateway(
         properties=properties,
         user_agent=user_agent,
     )
-    return Gateway(account, configs, policy or account.policy, loads, logger, store, auto=shards == "auto")
+    return Gateway(account, configs, policy or account.policy, loads, logger, store, record, auto=shards == "auto")
 
 
 def run(

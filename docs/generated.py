@@ -10,7 +10,7 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-from docs import dispatch_tables, words
+from docs import dispatch_tables, layers, words
 from docs.diagram import draw
 from docs.exploration import Found, explore
 from docs.player import Move
@@ -49,7 +49,7 @@ _UNITS = {
 
 def write(folder: Path, *, chinese: bool = False) -> None:
     """Write everything into ``folder``; a file that would stay the same is not touched, so that nothing is rebuilt."""
-    found = explore()
+    found, imports = explore(), layers.imports()
     files = {
         "shard.svg": draw(found.edges, {phase: text.replace("``", "") for phase, text in docstrings(Phase).items()}),
         "close_codes.md": close_codes(),
@@ -61,6 +61,8 @@ def write(folder: Path, *, chinese: bool = False) -> None:
         "intents.md": dispatch_tables.intents(),
         "dispatch_types.md": dispatch_tables.dispatch_types(),
         "payloads.rst": dispatch_tables.payloads(),
+        "house.svg": layers.draw(imports),
+        "rooms.md": layers.rooms(imports),
     }
     folder.mkdir(exist_ok=True)
     for name, english in files.items():

@@ -140,7 +140,7 @@ async def test_a_new_connection_resumes(world: World, how: str) -> None:
 async def test_with_the_clients_loggers_at_info_no_token_is_logged_at_debug(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What the page on embedding says to do; a client that is left at DEBUG may tell every frame."""
+    """What the page on seams says to do; a client that is left at DEBUG may tell every frame."""
     caplog.set_level(logging.INFO, logger=world.host.logger)
     with Diary() as diary:
         async with world.bot() as gateway:

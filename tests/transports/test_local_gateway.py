@@ -495,3 +495,23 @@ async def test_levers_after_the_end_do_no_harm() -> None:
     talk.request_heartbeat()
     talk.reset(gateway.now)
     assert gateway.platform.conversations == []
+
+
+@on_loop
+async def test_a_pulled_cable_tells_nobody() -> None:
+    async with connected() as client, client.websocket() as websocket:
+        session_id = await client.identify(websocket)
+        platform = client.gateway.platform
+        client.gateway.unplug()
+        platform.session().dispatch("C2C_MESSAGE_CREATE", c2c_message("lost", id="M-1"), client.gateway.now)
+        await websocket.send_json({"op": 1, "d": 1})
+        with pytest.raises(asyncio.TimeoutError):
+            await client.ask("GET", "/gateway/bot", timeout=aiohttp.ClientTimeout(0.1))
+        assert not websocket.closed, "nobody was told"
+
+        client.gateway.plug()
+        assert (await websocket.receive()).type in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR)
+        async with client.websocket() as again:
+            came = await client.resume(again, session_id, 1)
+            assert came[0]["d"]["content"] == "lost"
+        assert platform.violations == []

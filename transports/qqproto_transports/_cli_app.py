@@ -201,6 +201,9 @@ def serve_command(
     rotate_every: Annotated[
         float | None, typer.Option(min=1.0, metavar="SECONDS", help="Ask for a new connection (op 7) this often.")
     ] = None,
+    heartbeat: Annotated[
+        float, typer.Option(min=0.25, max=120.0, metavar="SECONDS", help="How often it wants to hear a heartbeat.")
+    ] = 41.25,
     webhook: Annotated[
         str | None, typer.Option(metavar="URL", help="Post the events to this address, signed, as the platform does.")
     ] = None,
@@ -212,7 +215,7 @@ def serve_command(
     """
     try:
         url = read_callback_url(webhook) if webhook is not None else None
-        gateway = LocalGateway(host, port)
+        gateway = LocalGateway(host, port, heartbeat_interval=heartbeat)
         asyncio.run(serve(gateway, People().say, every=every, rotate_every=rotate_every, webhook=url))
     except (CannotListen, UsageError) as error:
         _fail(str(error))

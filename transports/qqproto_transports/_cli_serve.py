@@ -27,6 +27,8 @@ tell TEXT    somebody writes TEXT to the bot in private
 rotate       the gateway asks for a new connection (op 7)
 4009         the gateway closes with 4009; any other code from 4000 to 4999 will do, too
 reset        the connection breaks off
+unplug       the cable is pulled: nothing comes through any more, and nobody is told
+plug         the cable is back
 allowlist off, allowlist on
              this machine is taken off the bot's IP allowlist, and put back
 intents NAMES
@@ -133,6 +135,12 @@ class Desk:
             self.rotate()
         elif word == "reset":
             self._pull("the connection breaks off", lambda talk, now: talk.reset(now))
+        elif word == "unplug":
+            self._say("the cable is out: nothing comes through, and nobody is told")
+            self._gateway.unplug()
+        elif word == "plug":
+            self._say("the cable is back")
+            self._gateway.plug()
         elif word.isdecimal() and 4000 <= int(word) <= 4999:
             code = int(word)
             self._pull(f"the gateway closes with {code}", lambda talk, now: talk.close(code, "on request", now))

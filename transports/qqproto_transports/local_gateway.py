@@ -56,6 +56,7 @@ class LocalGateway:
         self._timer: asyncio.TimerHandle | None = None
         self._pump_due = False
         self._sockets: dict[int, _Connection] = {}
+        self.unplugged = False
 
     # -- facts ----------------------------------------------------------------------------------------------------
 
@@ -103,6 +104,25 @@ class LocalGateway:
             self._timer.cancel()
         self._loop = None
 
+    # -- the cable ------------------------------------------------------------------------------------------------
+
+    def unplug(self) -> None:
+        """Pull the cable: nothing comes in, nothing goes out, and nobody is told. What is said meanwhile is lost.
+
+        Connections are still taken, as the system does it, and stay mute.
+        """
+        self.unplugged = True
+        for session in self.platform.sessions.values():
+            if session.live is not None:
+                session.live.excuse()
+
+    def plug(self) -> None:
+        """Put the cable back. Whatever was connected without it has a gap in what it heard, and breaks off."""
+        self.unplugged = False
+        for connection in self._listener.connections:
+            if isinstance(connection, _Connection) and connection.mute:
+                connection.reset()
+
     # -- for the connections --------------------------------------------------------------------------------------
 
     def left(self, connection: _Connection) -> None:
@@ -132,6 +152,9 @@ class LocalGateway:
         while (output := self.platform.next_output()) is not None:
             connection = self._sockets.get(output.id)
             if connection is None:
+                continue
+            if self.unplugged:
+                connection.mute = True
                 continue
             match output:
                 case SendData(data=data):
@@ -171,10 +194,15 @@ class _Connection(Connection):
         super().__init__(listener, HTTPServerSide(gateway.answer, upgrades=True))
         self._gateway = gateway
         self.id: int | None = None
+        self.mute = False
+        """Whether something was lost on it while the cable was out."""
 
     # -- from the event loop --------------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
+        if self._gateway.unplugged:
+            self.mute = True
+            return
         if self.id is None:
             super().data_received(data)
             if self._http.upgrade is None:

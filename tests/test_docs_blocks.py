@@ -84,8 +84,10 @@ def test_the_block_says_what_is_so(kind: str, argument: str, body: str) -> None:
                 check_command(line)
         case "json":
             for line in body.splitlines():
-                name = "".join(map(str.title, json.loads(line)["event"].split("_")))
-                assert hasattr(qqproto, name)
+                record = json.loads(line)
+                assert "time" in record
+                if "step" not in record:  # those of the doctor are checked by its own tests
+                    assert hasattr(qqproto, "".join(map(str.title, record["event"].split("_"))))
         case "{literalinclude}":
             included = (ROOT / "docs" / argument).resolve()
             if "_generated" in argument:

@@ -74,8 +74,9 @@ class Desk:
                     # Not from inside a drain: an answer is an input of its own.
                     carry = partial(self._answer, asker, id, value)
                     self._world.after(0.0, partial(self._notice, carry))
-                case Cancel(id=id):
-                    self._exchanges.pop(id, None)
+                case _:
+                    assert isinstance(output, Cancel)
+                    self._exchanges.pop(output.id, None)
 
     def _exchange(self, id: int, request: HTTPRequest) -> None:
         is_token = request.method == "POST"

@@ -219,7 +219,8 @@ class World:
                     cable.deliver(text)
                 case CloseConnection(code=code, reason=reason):
                     cable.server_closed(code, reason)
-                case Abort():
+                case _:
+                    assert isinstance(output, Abort)
                     cable.server_aborted()
 
 

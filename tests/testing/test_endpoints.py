@@ -144,6 +144,14 @@ def test_gateway_and_gateway_bot_have_the_shapes_of_the_wire() -> None:
     assert decoded(get(platform, "/gateway/bot", headers=headers)) == samples.body("gateway_bot_response")
 
 
+def test_the_gateway_may_move() -> None:
+    platform = FakePlatform()
+    headers = authorized(platform)
+    platform.gateway_url = "wss://elsewhere.test/websocket"
+    for path in ("/gateway", "/gateway/bot"):
+        assert decoded(get(platform, path, headers=headers))["url"] == "wss://elsewhere.test/websocket"
+
+
 def test_the_gateway_endpoints_allow_ten_calls_in_a_burst_and_two_a_minute() -> None:
     platform = FakePlatform()
     headers = authorized(platform)

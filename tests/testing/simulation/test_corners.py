@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from qqproto import Event, Framing, Policy
+from qqproto import Event, Framing, LoopLag, Policy, Shard
 from qqproto.testing.simulation import Bot, Fault, Process, Script, script_of, shrink, simulate
 from qqproto.testing.simulation.dice import Dice
 
@@ -38,13 +38,15 @@ CORNERS = {
     "paused, and then retired": Script(settle="iteration", work=500.0, traffic=5.0, faults=(
         Fault(600.0, "pause", span=100.0), Fault(610.0, "restart", span=5.0, value=(True, False, 300.0)),
     )),
-    "no process when all is over": Script(hours=0.1, faults=(Fault(600.0, "crash", span=5000.0),)),
     "Hello and a close frame in one read": Script(latency=1.0, faults=(
         Fault(600.0, "cut"), Fault(604.2, "stall", span=4.0), Fault(605.4, "close", value=1000),
     )),
-    "RESUMED and a close frame in one read": Script(latency=1.0, faults=(
-        Fault(500.0, "offline", span=90.0), Fault(602.0, "short lives", span=60.0, value=(4000, 0.0)),
-        Fault(603.0, "hold", span=20.0), Fault(606.0, "stall", span=4.0),
+    "a replay, RESUMED and a close frame in one read": Script(latency=1.0, traffic=0.0, faults=(
+        Fault(599.5, "burst", value=3), Fault(600.8, "crash", span=4.2),
+        Fault(605.0, "short lives", span=60.0, value=(4000, 0.0)), Fault(614.0, "stall", span=4.0),
+    )),
+    "a process that ends late is not there when all is over": Script(faults=(
+        Fault(600.0, "stall", span=3000.0), Fault(601.0, "restart", span=5000.0, value=(True, False, 0.0)),
     )),
 }  # fmt: skip
 
@@ -55,6 +57,37 @@ def test_every_promise_is_kept(script: Script) -> None:
 
     assert report.violation is None, str(report.timeline)
     assert sum(count for name, count in report.counts.items() if name.startswith("fault: ")) == len(script.faults)
+
+
+class Watched(Shard):
+    """Counts the messages that are carried to it after its end."""
+
+    too_late = 0
+
+    def receive_message(self, id: int, message: str | bytes, now: float) -> None:
+        self.too_late += self.ended
+        super().receive_message(id, message, now)
+
+
+def test_what_was_not_read_when_its_connection_was_left_is_never_read() -> None:
+    shards: list[Watched] = []
+
+    def make(*arguments: Any, **options: Any) -> Shard:
+        shards.append(Watched(*arguments, **options))
+        return shards[-1]
+
+    def goodbye(event: Event, process: Process) -> None:
+        if isinstance(event, LoopLag):
+            process.close()
+
+    faults = (Fault(600.0, "pause", span=100.0), Fault(610.0, "stall", span=30.0))
+    report = simulate(
+        Script(framing=Framing.TEXT, traffic=5.0, faults=faults), lambda: Bot(shard=make, on_event=goodbye)
+    )
+
+    assert report.violation is None
+    assert report.counts["Stopped"] == 1
+    assert [shard.too_late for shard in shards] == [0]
 
 
 @pytest.mark.parametrize("seed", range(8))

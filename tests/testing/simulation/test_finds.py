@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from qqproto import Account, Disconnected, Dispatch, Session, Shard, ShardConfig, StopReason, Token, Verdict
+from qqproto import Account, Disconnected, Dispatch, Framing, Session, Shard, ShardConfig, StopReason, Token, Verdict
 from qqproto.actions import SendData, SendText
 from qqproto.conversation import Conversation, Ending
 from qqproto.credentials import TokenLife
@@ -332,7 +332,7 @@ def spins_slowly(real: Callable[..., Beat | None], self: Heartbeat, now: float) 
     if beat is not Beat.PROBE:
         return beat
     self.timers.set(beat, now + 0.001)
-    return None
+    return real(self, now)
 
 
 def sends(change: Callable[[bytes], bytes]) -> Plant:
@@ -350,6 +350,12 @@ def speaks_after_the_end(real: Callable[..., None], self: Shard, *arguments: Any
     real(self, *arguments)
     if connection is not None:
         self._outbox.queue.append(SendText(connection, '{"op":1,"d":null}'))
+
+
+def speaks_to_a_dial(real: Callable[..., None], self: Shard, *arguments: Any) -> None:
+    real(self, *arguments)
+    assert self._connection is not None
+    self._outbox.queue.append(SendText(self._connection, '{"op":1,"d":null}'))
 
 
 def ends_twice(real: Callable[..., None], self: Shard, ending: Ending, plan: Plan, now: float, *rest: Any) -> None:
@@ -374,6 +380,8 @@ BUGS = [
     Bug("silence is never death", around(Heartbeat, "_judge_silence", never_silent), ("G4",)),
     Bug("bytes are no sign of life", around(Heartbeat, "_judge_silence", deaf), ("G4",)),
     Bug("a stall is blamed on the link", nothing(Conversation, "_notice_lag"), ("G4",)),
+    Bug("who does not read blames the link for what is not heard", nothing(Heartbeat, "pause"), ("G4",), script=Script(
+        faults=(Fault(600.0, "pause", span=200.0),))),
     Bug("no deadline for Hello", nothing(Conversation, "start"), ("G1", "G4")),
     Bug("no deadline for a dial", around(Shard, "_on_gateway", dial_without_end), ("G1",)),
     Bug("no deadline for a request", around(Account, "_send", request_without_end), ("G4",), script=Script(
@@ -458,13 +466,16 @@ BUGS = [
     Bug("a session that was refused is left aside without a word", around(
         Shard, "_restore", lambda real, self, now: real(self, now) if self._saved_age < 3600.0 else None), ("G7",)),
     Bug("the deadlines of the account are not heeded", nothing(Account, "handle_timer"), ("G2",)),
-    Bug("a probe each millisecond", around(Heartbeat, "due", spins_slowly), ("G2",)),
+    Bug("a probe each millisecond", around(Heartbeat, "due", spins_slowly), ("G2",), script=Script(faults=(
+        Fault(600.0, "black hole"),))),
     Bug("the account uses ids again", around(Account, "_send", numbered_anew), ("contract",)),
     Bug("an upgrade without a key", sends(lambda data: data.replace(b"Sec-WebSocket-Key", b"Key")), ("contract",)),
     Bug("frames without a mask", sends(
         lambda data: data if data.startswith(b"GET ") else b"\x81\x02{}"), ("contract",)),
     Bug("a connection that is over is written to", around(Shard, "_disconnected", speaks_after_the_end), (
         "contract",)),
+    Bug("what is dialled is written to before it is there", around(Shard, "_on_gateway", speaks_to_a_dial), (
+        "contract",), script=Script(framing=Framing.TEXT)),
     Bug("an end is told twice", around(Shard, "_disconnected", ends_twice), ("G5",), script=Script(faults=(
         Fault(600.0, "close", value=1000),))),
     Bug("the gateway's address is asked for, for ever", around(Shard, "_on_gateway", asks_for_ever), ("G2",)),

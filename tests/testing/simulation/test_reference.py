@@ -49,6 +49,39 @@ def test_what_is_forgotten_by_now_may_be_handed_out_or_not() -> None:
     assert names.knows(["event 3"], 70.0) is None
 
 
+def test_of_what_was_jumped_over_the_last_numbers_are_remembered() -> None:
+    deliveries = Deliveries(Policy(max_missing=3), by_delivery=True)
+    deliveries.begins("S-1")
+    for number in (1, 4, 7):
+        deliveries.came(dispatch(number), 1.0, replaying=False)
+        deliveries.told(number, "S-1", marked=False)
+    # 2 is one too many: that it comes late cannot be told from that it comes again.
+    for number in (2, 3, 5, 6):
+        deliveries.came(dispatch(number), 2.0, replaying=False)
+    for number in (3, 5, 6):
+        deliveries.told(number, "S-1", marked=False)
+    deliveries.drained()
+    with pytest.raises(Broken, match="dispatch 2 was handed out, where None was due"):
+        deliveries.told(2, "S-1", marked=False)
+
+
+@pytest.mark.parametrize("handed_out", [True, False])
+def test_what_is_perhaps_forgotten_may_be_left_out(handed_out: bool) -> None:
+    deliveries = Deliveries(Policy(remember_seen=1, remember_done=1), by_delivery=True)
+    deliveries.begins("S-1")
+    for number in (1, 2):
+        deliveries.came(dispatch(number), 1.0, replaying=False)
+        deliveries.told(number, "S-1", marked=False)
+    deliveries.came({**dispatch(4), "id": "event-1"}, 2.0, replaying=False)
+    deliveries.came(dispatch(5), 2.0, replaying=False)
+    if handed_out:
+        deliveries.told(4, "S-1", marked=False)
+    deliveries.told(5, "S-1", marked=False)
+    deliveries.drained()
+    with pytest.raises(Broken, match="dispatch 4 was handed out, where None was due"):
+        deliveries.told(4, "S-1", marked=False)
+
+
 def test_an_event_that_comes_twice_is_found_by_its_number() -> None:
     ledger = Ledger()
     ledger.happened("S-1", 2)

@@ -66,6 +66,8 @@ class QQGatewayConnection:
             link=_WebSocketLink(self._id, self._outbox, self._websocket, policy.leave_code),
             recall=recall,
         )
+        self._watch = self.conversation.watch
+        self._heartbeat = self.conversation.heartbeat
 
     # -- facts ----------------------------------------------------------------------------------------------------
 
@@ -114,14 +116,27 @@ class QQGatewayConnection:
         conversation = self.conversation
         if conversation.ending is not None:
             return
+        message = self._websocket.ordinary(data)
+        if message is None:
+            self._on_data(data, now)
+            return
+        # Nearly all that comes is this, so that there is no call in it but those that do the work.
+        watch = self._watch
+        if now - watch.due > watch.tolerance:
+            conversation.bytes_received(now)
+        self._heartbeat.received_at = now
+        try:
+            value = self._decode(message)
+        except (ValueError, RecursionError) as error:
+            self._on_refused(message, error, now)
+        else:
+            conversation.receive_value(value, message, now)
+
+    def _on_data(self, data: bytes, now: float) -> None:
         if not data or not self._opened:
             self._on_end(now)
             return
-        conversation.bytes_received(now)
-        message = self._websocket.ordinary(data)
-        if message is not None:
-            self._on_message(message, now)
-            return
+        self.conversation.bytes_received(now)
         for item in self._websocket.receive(data):
             if isinstance(item, (str, bytes)):
                 self._on_message(item, now)

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from qqproto.actions import Abort, Cancel, CloseConnection, ReserveIdentify, SendText
 from qqproto.config import ShardConfig
 from qqproto.credentials import Token, authorization
-from qqproto.decoding import Loads, decoder_of
+from qqproto.decoding import Loads, Unread, decoder_of
 from qqproto.errors import LocalProtocolError
 from qqproto.events import Dispatch, LoopLag, Malformed, Ready, Resumed, SettlementLagging
 from qqproto.failures import Failure, FailureKind
@@ -129,7 +129,7 @@ class Conversation:
         self._emit = self._outbox.queue.append
         self._count = self._outbox.counters
         self._link = link or TextLink(self._outbox.new_id(), self._outbox, policy.leave_code)
-        self._timers: Timers[Timer] = Timers()
+        self.timers: Timers[Timer] = Timers()
         self.watch = LagWatch(policy.lag_tolerance)
         self._question: int | None = None
         self._asked_for_slots = 0
@@ -148,6 +148,7 @@ class Conversation:
         self.resuming = self.live is not None
         self.phase = Phase.HELLO
         self.heartbeat = Heartbeat(policy)
+        self.beats = self.heartbeat.timers
         self.lag = 0.0
         self.ending: Ending | None = None
 
@@ -177,7 +178,7 @@ class Conversation:
 
     def start(self, now: float) -> None:
         """The WebSocket is open (or, beneath it, its stream is). Then drain :meth:`next_output`."""
-        self._timers.set(Timer.HELLO, now + self._policy.hello_timeout)
+        self.timers.set(Timer.HELLO, now + self._policy.hello_timeout)
 
     def bytes_received(self, now: float) -> None:
         """Something came, if only a part of a message: the link is alive. Not needed after :meth:`receive_message`."""
@@ -204,19 +205,31 @@ class Conversation:
 
     def receive_value(self, envelope: Any, message: str | bytes, now: float) -> None:
         """The part of :meth:`receive_message` for a message that was decoded; nothing after the end."""
-        if type(envelope) is not dict or type(opcode := envelope.get("op")) is not int:
+        unread = data = named = None
+        if type(envelope) is dict and type(opcode := envelope.get("op")) is int:
+            if opcode != _DISPATCH:
+                self._on_envelope(opcode, envelope, message, now)
+                return
+            kind, id, sequence, data = envelope.get("t"), envelope.get("id"), envelope.get("s"), envelope.get("d")
+            if type(data) is dict:
+                named = data.get("id")
+        elif isinstance(envelope, Unread):
+            unread, kind, id, sequence, named = envelope, envelope.t, envelope.id, envelope.s, envelope.named
+        else:
             self._malformed("a message without an opcode", message)
-        elif opcode != _DISPATCH:
-            self._on_envelope(opcode, envelope, message, now)
-        elif type(kind := envelope.get("t")) is not str:
+            return
+        if type(kind) is not str:
             self._malformed("a dispatch without a type", message)
         elif kind in _OF_THE_SESSION:
-            self._on_session(kind, envelope, message, now)
+            self._on_session(kind, envelope if unread is None else unread.read(), message, now)
         elif self._flowing is None:
             self._malformed("a dispatch before READY", message)
         else:
-            dispatch = self._flowing.take(kind, envelope, self._shard, now)
+            dispatch = self._flowing.take(kind, id, sequence, named, self._shard, now)
             if dispatch is not None:
+                if unread is None:
+                    dispatch.data, dispatch.envelope = data, envelope
+                dispatch.unread = unread
                 self._outbox.dispatches += 1
                 self._emit(dispatch)
             else:
@@ -234,7 +247,7 @@ class Conversation:
             raise LocalProtocolError(f"question {id} asks for an IdentifySlot, not a {type(value).__name__}")
         self._notice_lag(now)
         self._question = None
-        self._timers.stop(Timer.SLOT_ANSWER)
+        self.timers.stop(Timer.SLOT_ANSWER)
         if isinstance(value, Failure):
             self._leave(Ending(Verdict.IDENTIFY, self.phase, failure=value), "no identify slot")
         elif value.at - now > self._policy.identify_slot_wait:
@@ -243,7 +256,7 @@ class Conversation:
             self._use_slot(self._asked_at, now)
         else:
             self._slot_at = value.at
-            self._timers.set(Timer.SLOT, value.at)
+            self.timers.set(Timer.SLOT, value.at)
 
     def connection_closed(self, code: int | None, reason: str, now: float) -> None:
         """A close frame came. Then drain :meth:`next_output`."""
@@ -280,7 +293,7 @@ class Conversation:
     def handle_timer(self, now: float) -> None:
         """A deadline may have passed; calls that come too early do no harm. Then drain :meth:`next_output`."""
         self._notice_lag(now)
-        while self.ending is None and (timer := self._timers.pop_due(now)) is not None:
+        while self.ending is None and (timer := self.timers.pop_due(now)) is not None:
             self._on_timer(timer, now)
         while self.ending is None and (beat := self.heartbeat.due(now)) is not None:
             self._on_beat(beat, now)
@@ -314,15 +327,11 @@ class Conversation:
 
     def next_timer(self) -> float | None:
         """When :meth:`handle_timer` is due, None once it is over."""
-        due = self.watch.due = self.due()
+        due = math.inf
+        if self.ending is None:
+            due = min(self.timers.earliest, self.beats.earliest)
+        self.watch.due = due
         return due if due < math.inf else None
-
-    def due(self) -> float:
-        """The same for the machine around it, infinity for None."""
-        if self.ending is not None:
-            return math.inf
-        due, beat = self._timers.earliest, self.heartbeat.timers.earliest
-        return due if due < beat else beat
 
     # -- steps: what the server says ------------------------------------------------------------------------------
 
@@ -353,7 +362,7 @@ class Conversation:
             self._malformed(f"Hello with a heartbeat interval below {policy.min_interval} s", message)
             interval = policy.min_interval
         self.phase = Phase.AUTH
-        self._timers.stop(Timer.HELLO)
+        self.timers.stop(Timer.HELLO)
         self.heartbeat.begin(min(interval, policy.max_interval), now, self._random())
         if self.live is not None:
             self._resume(self.live, now)
@@ -406,9 +415,9 @@ class Conversation:
         else:
             # The close frame that follows names the cause; one recovery comes of both.
             self._session_refused = True
-            self._timers.stop(Timer.HELLO)
-            self._timers.stop(Timer.READY)
-            self._timers.set(Timer.CAUSE, now + self._policy.invalid_session_wait)
+            self.timers.stop(Timer.HELLO)
+            self.timers.stop(Timer.READY)
+            self.timers.set(Timer.CAUSE, now + self._policy.invalid_session_wait)
 
     # -- steps: what we say ---------------------------------------------------------------------------------------
 
@@ -417,7 +426,7 @@ class Conversation:
         self._asked_at = now
         self._asked_for_slots += 1
         self._question = self._outbox.new_id()
-        self._timers.set(Timer.SLOT_ANSWER, deadline)
+        self.timers.set(Timer.SLOT_ANSWER, deadline)
         self._emit(ReserveIdentify(self._question, deadline))
 
     def _use_slot(self, open_since: float, now: float) -> None:
@@ -457,7 +466,7 @@ class Conversation:
 
     def _await_ready(self, now: float) -> None:
         if not self._session_refused:
-            self._timers.set(Timer.READY, now + self._policy.ready_timeout)
+            self.timers.set(Timer.READY, now + self._policy.ready_timeout)
 
     def _send_heartbeat(self, now: float) -> None:
         live, settled = self.live, 0
@@ -523,7 +532,7 @@ class Conversation:
 
     def _start_anew(self, now: float) -> None:
         if self.phase is Phase.HELLO:
-            self._timers.set(Timer.HELLO, now + self._policy.hello_timeout)
+            self.timers.set(Timer.HELLO, now + self._policy.hello_timeout)
         elif self.phase is Phase.AUTH and self._authenticated:
             self._await_ready(now)
 
@@ -532,7 +541,7 @@ class Conversation:
     def _session_is_live(self, live: LiveSession, kind: str, envelope: dict[str, Any]) -> Dispatch:
         """READY or RESUMED came; returns it as a dispatch, which settles itself."""
         self.phase = Phase.READY
-        self._timers.stop(Timer.READY)
+        self.timers.stop(Timer.READY)
         id = envelope.get("id")
         return Dispatch(
             kind,
@@ -574,7 +583,7 @@ class Conversation:
         if self._session_refused and ending.verdict is Verdict.RESUME:
             ending.verdict = Verdict.IDENTIFY
         self.ending = ending
-        self._timers.clear()
+        self.timers.clear()
         if self._question is not None:
             self._emit(Cancel(self._question))
             self._question = None

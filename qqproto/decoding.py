@@ -4,12 +4,38 @@ from __future__ import annotations
 
 import json
 import re
+from abc import abstractmethod
 from collections.abc import Callable
 from json.scanner import make_scanner
 from typing import Any, AnyStr, NoReturn, TypeAlias
 
 Loads: TypeAlias = Callable[[str | bytes], Any]
 """A JSON decoder: ``json.loads``, ``msgspec.json.decode``, ``orjson.loads``, or the like of them."""
+
+
+class Unread:
+    """A dispatch's message that is known to be JSON, and of which no more is decoded than its session looks at.
+
+    A decoder may give one in place of the envelope: :func:`qqproto.lazy.loads` does.
+    """
+
+    __slots__ = ()
+
+    t: Any
+    s: Any
+    id: Any
+
+    @property
+    @abstractmethod
+    def named(self) -> Any:
+        """``d.id``, None without one."""
+        ...
+
+    @abstractmethod
+    def read(self) -> dict[str, Any]:
+        """The whole envelope."""
+        ...
+
 
 NESTING = 500
 """How deep arrays and objects may be nested: about half of what CPython's recursion limit and orjson allow, so that
@@ -31,6 +57,8 @@ def decoder_of(loads: Loads) -> Loads:
         return standard
     home = getattr(loads, "__module__", None) or type(getattr(loads, "__self__", None)).__module__
     package = home.partition(".")[0]
+    if home == "qqproto.lazy":
+        return loads
     if package == "msgspec":
         return _second(loads)
     return _second(_exact(loads) if package == "orjson" else _textual(loads))
@@ -58,8 +86,8 @@ def standard(message: str | bytes) -> Any:
     if end != len(text):
         # White space around it; or it is none, and this says so.
         value = _STANDARD.decode(text)
-    if len(message) > _LEAST:
-        _check_nesting(value, message)
+    if len(message) > _LEAST and may_be_nested(message):
+        _check_nesting(value)
     return value
 
 
@@ -74,8 +102,8 @@ def _second(loads: Loads) -> Loads:
             value = loads(message)
         except Exception:  # each library has exceptions of its own
             return standard(message)
-        if len(message) > _LEAST:
-            _check_nesting(value, message)
+        if len(message) > _LEAST and may_be_nested(message):
+            _check_nesting(value)
         return value
 
     return decode
@@ -105,8 +133,15 @@ def _exact(loads: Loads) -> Loads:
 # -- nesting ---------------------------------------------------------------------------------------------------------
 
 
+def may_be_nested(message: str | bytes) -> bool:
+    """Whether it may be nested too deep: it is long enough, and has so many brackets, those in its texts included."""
+    if len(message) <= _LEAST:
+        return False
+    return _opens_many(message, "[", "{") if isinstance(message, str) else _opens_many(message, b"[", b"{")
+
+
 def _opens_many(message: AnyStr, *brackets: AnyStr) -> bool:
-    """Whether it has so many brackets, those in its texts included, that it may be nested too deep.
+    """Whether it has more of these than levels are allowed.
 
     From one to the next, because there are few: to count them looks at every character, for as long as to decode them.
     """
@@ -121,10 +156,8 @@ def _opens_many(message: AnyStr, *brackets: AnyStr) -> bool:
     return False
 
 
-def _check_nesting(value: Any, message: str | bytes) -> None:
+def _check_nesting(value: Any) -> None:
     """Level by level, because to descend is what a value that is nested too deep forbids."""
-    if not (_opens_many(message, "[", "{") if isinstance(message, str) else _opens_many(message, b"[", b"{")):
-        return
     level = [value] if isinstance(value, (dict, list)) else []
     depth = 0
     while level:

@@ -7,8 +7,9 @@ match over them ends with ``case _``: minor versions may add events.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from qqproto.decoding import Unread
 from qqproto.failures import Failure
 from qqproto.protocol.close_codes import Phase, StopReason, Verdict
 from qqproto.session import User
@@ -34,6 +35,19 @@ class Dispatch:
     session_id: str | None = field(default=None, repr=False)
     trace: tuple[Any, ...] | None = field(default=None, init=False, repr=False, compare=False)
     """What its session keeps of it; of no use to others."""
+    unread: Unread | None = field(default=None, init=False, repr=False, compare=False)
+    """The message by itself, until ``data`` or ``envelope`` is looked at; only with a decoder that leaves it unread."""
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            # Python asks here for what a slot does not have.
+            unread = self.unread if name in ("data", "envelope") else None
+            if unread is not None:
+                envelope = unread.read()
+                self.envelope, self.data = envelope, envelope.get("d")
+                self.unread = None
+            return object.__getattribute__(self, name)
 
 
 @dataclass(slots=True)

@@ -9,13 +9,13 @@ from qqproto.config import ShardConfig
 from qqproto.events import Dispatch
 from qqproto.memory import Memory, Trace, names_in, trace_of
 from qqproto.policy import Policy
-from qqproto.protocol import payloads
 from qqproto.session import Session, User
 from qqproto.settlement import Settlement
 
 _MANY = 256
 """So many entries of the journal are worked in at once, should nobody ask before."""
 _NONE = -1
+_new = object.__new__
 
 
 class Recall:
@@ -95,25 +95,33 @@ class LiveSession:
         self._replaying = self._redelivering = self.restored = self.busy = False
         return self.settlement.resumed(sequence)
 
-    def take(self, kind: str, envelope: dict[str, Any], shard: int, now: float) -> Dispatch | None:
-        """Take in the dispatch that ``envelope`` is, None if it is a repetition. In the common case nothing is looked
-        up."""
-        data, id, sequence = envelope.get("d"), envelope.get("id"), payloads.sequence_of(envelope)
+    def take(self, kind: str, id: Any, sequence: Any, named: Any, shard: int, now: float) -> Dispatch | None:
+        """Take in a dispatch with this ``t``, ``id``, ``s`` and ``d.id``, None if it is a repetition. What it is given
+        of its message is the caller's affair. In the common case nothing is looked up."""
+        # Without the calls that would make it read better: they would be a tenth of what a dispatch costs.
         if type(id) is not str:
             id = None
-        named = data.get("id") if isinstance(data, dict) else None
+        if type(sequence) is not int or sequence < 1:
+            sequence = None
         trace: Trace = (now, id, kind, named if type(named) is str else None, sequence or 0)
         self._now = now
         if sequence == self._expected:
             journal = self._journal
             journal.append(trace)
-            self._expected = trace[-1] + 1
+            self._expected += 1
             self.busy = True
             if len(journal) >= _MANY:
                 self._fold()
         elif not self._judge(trace, now):
             return None
-        dispatch = Dispatch(kind, data, id, sequence, shard, self._redelivering, envelope, self.id)
+        # Field by field: so a dataclass is made in half the time that its __init__ takes.
+        dispatch = _new(Dispatch)
+        dispatch.type = kind
+        dispatch.id = id
+        dispatch.sequence = sequence
+        dispatch.shard = shard
+        dispatch.redelivered = self._redelivering
+        dispatch.session_id = self.id
         dispatch.trace = trace
         return dispatch
 

@@ -366,8 +366,10 @@ class Shard:
         if not queue:
             return None
         output = queue.popleft()
-        if self._settles and isinstance(output, Dispatch) and self._live is not None:
-            self._live.settle(output)
+        if self._settles and type(output) is Dispatch:
+            live = self._live
+            if live is not None:
+                live.settle(output)
         return output
 
     def next_timer(self) -> float | None:
@@ -376,9 +378,11 @@ class Shard:
         if talk is not None and self._phase is not _CLOSING:
             # Late is late, whichever of the two it was that should have been called.
             watch.due = _NEVER
-            watch, beat = talk.watch, talk.due()
-            if beat < due:
-                due = beat
+            watch = talk.watch
+            if talk.timers.earliest < due:
+                due = talk.timers.earliest
+            if talk.beats.earliest < due:
+                due = talk.beats.earliest
         watch.due = due
         return due if due < _NEVER else None
 

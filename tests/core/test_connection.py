@@ -26,6 +26,7 @@ from qqproto import (
     Session,
     ShardConfig,
     Verdict,
+    lazy,
 )
 from qqproto.decoding import Loads
 from tests.core import frames
@@ -500,7 +501,7 @@ def test_an_answer_to_what_was_never_asked_is_misuse() -> None:
 # -- what is no UTF-8 ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("loads", [json.loads, msgspec.json.decode])
+@pytest.mark.parametrize("loads", [json.loads, msgspec.json.decode, lazy.loads])
 def test_a_binary_message_that_is_no_utf_8_is_told_and_the_link_stays(loads: Loads) -> None:
     socket = Socket(loads=loads)
     socket.up()
@@ -510,7 +511,7 @@ def test_a_binary_message_that_is_no_utf_8_is_told_and_the_link_stays(loads: Loa
 
 
 @pytest.mark.parametrize("size", [10, 1000, 70_000])
-@pytest.mark.parametrize("loads", [json.loads, msgspec.json.decode])
+@pytest.mark.parametrize("loads", [json.loads, msgspec.json.decode, lazy.loads])
 def test_a_text_that_is_no_utf_8_ends_the_connection(loads: Loads, size: int) -> None:
     """Whoever decodes, and however its frame writes its length."""
     socket = Socket(loads=loads)

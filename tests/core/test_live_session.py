@@ -19,7 +19,7 @@ def event(sequence: int | None, id: str | None = None, *, session: str = "S-1") 
 
 def come(live: LiveSession, sequence: int | None, id: str | None = None, now: float = 0.0) -> Dispatch | None:
     """A dispatch comes; None if it is a repetition."""
-    return live.take("GUILD_UPDATE", {"op": 0, "s": sequence, "id": id, "d": {"id": "g"}}, 0, now)
+    return live.take("GUILD_UPDATE", id, sequence, "g", 0, now)
 
 
 def new() -> LiveSession:
@@ -129,11 +129,10 @@ class Course:
         self.heard: list[object] = []
 
     def come(self, sequence: int | None, id: str) -> None:
-        dispatch = self.live.take(
-            "C2C_MESSAGE_CREATE", {"op": 0, "s": sequence, "id": id, "d": {"id": id}}, 0, self.now
-        )
+        dispatch = self.live.take("C2C_MESSAGE_CREATE", id, sequence, id, 0, self.now)
         self.heard.append(None if dispatch is None else (dispatch.sequence, dispatch.id, dispatch.redelivered))
         if dispatch is not None:
+            dispatch.data, dispatch.envelope = {"id": id}, {}
             self.held.append(dispatch)
 
     def take(self, step: str, value: int) -> None:
@@ -159,7 +158,7 @@ class Course:
             self.live.settle(self.held.pop())
         elif step == "settle by hand" and self.held:
             other = self.held.pop(value % len(self.held))
-            self.live.settle(replace(other))
+            self.live.settle(Dispatch(other.type, other.data, other.id, other.sequence, session_id=other.session_id))
         elif step == "resuming":
             self.live.resuming()
         elif step == "resumed":

@@ -228,9 +228,9 @@ def keeps_what_it_has_to_say(self: Outbox) -> set[int]:
 
 
 def loses_some(
-    real: Callable[..., Dispatch | None], self: LiveSession, kind: str, envelope: dict[str, Any], *rest: Any
+    real: Callable[..., Dispatch | None], self: LiveSession, kind: str, id: Any, sequence: Any, *rest: Any
 ) -> Dispatch | None:
-    return real(self, kind, envelope, *rest) if envelope.get("s") != 9 else None
+    return real(self, kind, id, sequence, *rest) if sequence != 9 else None
 
 
 def leaks(real: Callable[..., Output | None], self: Shard) -> Output | None:

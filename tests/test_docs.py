@@ -10,12 +10,14 @@ import pytest
 
 import qqproto
 import qqproto.protocol.dispatches
+import qqproto.recording
 import qqproto.testing
 import qqproto.testing.simulation
 import qqproto.webhook
 import qqproto_transports.asgi
 import qqproto_transports.asyncio
 import qqproto_transports.local_gateway
+import qqproto_transports.recordings
 import qqproto_transports.stores
 import qqproto_transports.sync
 import qqproto_transports.trio
@@ -25,7 +27,8 @@ PAGES = [page for page in sorted(DOCS.glob("*.md")) if ">>> " in page.read_text(
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_the_examples_of_a_page_run(page: Path) -> None:
+def test_the_examples_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # Some write files.
     text = page.read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     example = doctest.DocTestParser().get_doctest("\n".join(blocks), {}, page.name, str(page), 0)
@@ -74,6 +77,8 @@ def public_names(module: ModuleType) -> list[str]:
         ("trio.md", qqproto_transports.trio),
         ("threads.md", qqproto_transports.sync),
         ("sessions.md", qqproto_transports.stores),
+        ("recordings.md", qqproto.recording),
+        ("recordings.md", qqproto_transports.recordings),
     ],
     ids=lambda value: value.__name__ if isinstance(value, ModuleType) else value,
 )

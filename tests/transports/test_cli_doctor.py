@@ -171,6 +171,20 @@ def test_without_credentials_it_is_exit_code_2() -> None:
     assert done.stderr.startswith("qqproto: no AppSecret: set QQ_SECRET")
 
 
+def test_without_the_package_that_reads_certificates_it_is_exit_code_2() -> None:
+    program = (
+        "import sys\n"
+        "sys.modules['cryptography'] = None\n"
+        "sys.argv = ['qqproto', 'doctor']\n"
+        "from qqproto_transports.cli import main\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], env=environment(), capture_output=True, encoding="utf-8")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "qqproto: the doctor needs cryptography: python -m pip install cryptography\n"
+
+
 @pytest.mark.parametrize("number", ENDS)
 @on_loop
 async def test_a_signal_ends_it_with_exit_code_1(number: signal.Signals) -> None:

@@ -42,6 +42,7 @@ async def test_the_variable_that_decides_is_named_for_each_host(monkeypatch: pyt
         monkeypatch.setenv("http_proxy", proxy_url(proxy))
         monkeypatch.setenv("ws_proxy", proxy_url(proxy, login=f"bot:{PASSWORD}@"))
         monkeypatch.setenv("NO_PROXY", "127.0.0.1:1")
+        monkeypatch.setenv("HTTP_PROXY", "http://proxy.invalid:3128")
         found = await examined(gateway, endpoints=endpoints_at(gateway.port, host="localhost"))
 
     chosen = [finding for finding in found.findings if finding.step == "proxy"]
@@ -50,7 +51,10 @@ async def test_the_variable_that_decides_is_named_for_each_host(monkeypatch: pyt
         f"http://127.0.0.1:{proxy.port}, from ws_proxy",
     ]
     assert chosen[2].facts == {"proxy": f"http://127.0.0.1:{proxy.port}", "variable": "ws_proxy", "exempted_by": None}
+    variables = found.step("environment").facts["variables"]
+    assert [name for name in variables if "PROXY" in name.upper()] == ["http_proxy", "ws_proxy", "NO_PROXY"]
     assert "; set: http_proxy, ws_proxy, NO_PROXY" in found.step("environment").text
+    assert found.step("environment").text.endswith("; set and not heeded: HTTP_PROXY")
     assert found.verdict.state is State.OK
     assert PASSWORD not in repr(found.findings)
     assert ("localhost", gateway.port) in proxy.targets

@@ -35,6 +35,9 @@ _LOOKED_AT = (
     "http_proxy", "https_proxy", "HTTPS_PROXY", "ws_proxy", "WS_PROXY", "wss_proxy", "WSS_PROXY", "all_proxy",
     "ALL_PROXY", "no_proxy", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR",
 )  # fmt: skip
+_IGNORED = ("HTTP_PROXY",)
+"""Under CGI it is a header that anybody can send; curl reads it in lower case alone, and so do we."""
+
 _SPENT = "a bot that is restarted over and over spends it, or a second one with the same AppID: stop it"
 
 
@@ -208,10 +211,12 @@ def _environment() -> Finding:
     version = f"{platform.python_implementation()} {platform.python_version()}"
     heeded = [name for name in _LOOKED_AT if os.environ.get(name, "").strip()]
     text = f"qqproto {qqproto.__version__}, {version}, {ssl.OPENSSL_VERSION}, {platform.system()} {platform.release()}"
+    ignored = [name for name in _IGNORED if os.environ.get(name, "").strip()]
     text += f"; set: {', '.join(heeded)}" if heeded else "; no variable for a proxy or for certificates is set"
+    text += f"; set and not heeded: {', '.join(ignored)}" if ignored else ""
     facts = {
         "qqproto": qqproto.__version__, "python": version, "openssl": ssl.OPENSSL_VERSION,
-        "system": platform.platform(), "variables": heeded,
+        "system": platform.platform(), "variables": heeded, "ignored": ignored,
     }  # fmt: skip
     return Finding("environment", State.OK, text, facts=facts)
 

@@ -16,7 +16,7 @@ from qqproto_transports._proxy import ProxyServer
 from qqproto_transports.local_gateway import LocalGateway
 from tests.transports.certificates import server_context, trusting_once
 from tests.transports.doctor import WRONG, Examination, endpoints_at, examined, gateway_here
-from tests.transports.loops import on_loop
+from tests.transports.loops import on_quick_loop
 
 PAGE = (Path(__file__).parent.parent.parent / "docs" / "doctor.md").read_text(encoding="utf-8")
 INTENTS = Intents.GROUP_AND_C2C_EVENT
@@ -42,7 +42,7 @@ def without_numbers(lines: list[str]) -> list[str]:
 
 
 @pytest.mark.parametrize(("block", "secret", "code"), [(0, True, 0), (1, False, 1)])
-@on_loop
+@on_quick_loop
 async def test_the_samples_are_what_it_prints(
     block: int, secret: bool, code: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -57,7 +57,7 @@ async def test_the_samples_are_what_it_prints(
     assert without_numbers(sample) == without_numbers(printed)
 
 
-@on_loop
+@on_quick_loop
 async def test_the_json_is_what_it_prints(capsys: pytest.CaptureFixture[str]) -> None:
     async with LocalGateway() as gateway:
         gateway.clock_ahead = -7200.0
@@ -83,7 +83,7 @@ async def longest() -> Examination:
             return await examined(gateway, identify=True, **case)
 
 
-@on_loop
+@on_quick_loop
 async def test_every_step_and_every_fact_is_on_the_page() -> None:
     found = await longest()
 

@@ -22,7 +22,7 @@ from qqproto_transports.local_gateway import LocalGateway
 from tests.transports.certificates import authority, server_context
 from tests.transports.commands import environment, run, running, settings_of
 from tests.transports.doctor import SECRET, WRONG, endpoints_at, examined, gateway_here
-from tests.transports.loops import on_loop
+from tests.transports.loops import on_quick_loop
 from tests.transports.servers import closed_port, serving, silence
 from tests.transports.test_cli_listen import ENDS
 from tests.transports.test_cli_serve import serving as running_gateway
@@ -45,7 +45,7 @@ async def last_line(case: Case, output: pytest.CaptureFixture[str]) -> str:
 # -- the five broken set-ups -------------------------------------------------------------------------------------------
 
 
-@on_loop
+@on_quick_loop
 async def test_a_proxy_that_is_down(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     with closed_port() as port:
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{port}")
@@ -56,7 +56,7 @@ async def test_a_proxy_that_is_down(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     assert f"What to do: start the proxy http://127.0.0.1:{port}, or correct http_proxy" in line
 
 
-@on_loop
+@on_quick_loop
 async def test_a_wrong_secret(capsys: pytest.CaptureFixture[str]) -> None:
     async with gateway_here() as gateway:
         line = await last_line(dataclasses.replace(case_of(gateway), credentials=WRONG), capsys)
@@ -65,7 +65,7 @@ async def test_a_wrong_secret(capsys: pytest.CaptureFixture[str]) -> None:
     assert line.endswith("What to do: check AppID and AppSecret against the bot's page in the QQ console")
 
 
-@on_loop
+@on_quick_loop
 async def test_an_address_that_is_not_allowed(capsys: pytest.CaptureFixture[str]) -> None:
     async with gateway_here() as gateway:
         body = {"message": "接口访问源IP不在白名单", "code": 11298, "err_code": 40023002}
@@ -76,7 +76,7 @@ async def test_an_address_that_is_not_allowed(capsys: pytest.CaptureFixture[str]
     assert "What to do: add this machine's public IPv4 address" in line
 
 
-@on_loop
+@on_quick_loop
 async def test_intents_that_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     async with gateway_here() as gateway:
         gateway.platform.bot.intents = Intents.GROUP_AND_C2C_EVENT
@@ -86,7 +86,7 @@ async def test_intents_that_are_refused(capsys: pytest.CaptureFixture[str]) -> N
     assert "GUILD_MESSAGES: private-domain bots only" in line
 
 
-@on_loop
+@on_quick_loop
 async def test_a_clock_that_is_off(capsys: pytest.CaptureFixture[str]) -> None:
     async with gateway_here() as gateway:
         gateway.clock_ahead = 7200
@@ -96,7 +96,7 @@ async def test_a_clock_that_is_off(capsys: pytest.CaptureFixture[str]) -> None:
     assert "What to do: set this machine's clock" in line
 
 
-@on_loop
+@on_quick_loop
 async def test_the_levers_of_a_gateway_of_ones_own_break_them_as_well() -> None:
     async with running_gateway() as (gateway, settings):
         port = int(settings["QQ_API_BASE"].rpartition(":")[2])
@@ -126,7 +126,7 @@ async def test_the_levers_of_a_gateway_of_ones_own_break_them_as_well() -> None:
 # -- as a process ------------------------------------------------------------------------------------------------------
 
 
-@on_loop
+@on_quick_loop
 async def test_all_is_well_is_exit_code_0() -> None:
     async with gateway_here() as gateway, running("doctor", "--identify", settings=settings_of(gateway)) as command:
         assert await command.end() == 0
@@ -136,7 +136,7 @@ async def test_all_is_well_is_exit_code_0() -> None:
     assert SECRET not in "\n".join(command.lines)
 
 
-@on_loop
+@on_quick_loop
 async def test_json_has_one_object_a_line_and_root_certificates_come_from_the_environment(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
@@ -186,7 +186,7 @@ def test_without_the_package_that_reads_certificates_it_is_exit_code_2() -> None
 
 
 @pytest.mark.parametrize("number", ENDS)
-@on_loop
+@on_quick_loop
 async def test_a_signal_ends_it_with_exit_code_1(number: signal.Signals) -> None:
     async with gateway_here() as gateway, serving(silence) as port:
         settings = settings_of(gateway) | {"QQ_TOKEN_URL": f"http://127.0.0.1:{port}/token"}

@@ -12,7 +12,7 @@ from qqproto import Intents
 from qqproto.testing import HTTPFault, Refusal, reply
 from qqproto_transports._doctor_findings import Finding, State
 from tests.transports.doctor import DEADLINE, WRONG, endpoints_at, examined, gateway_here
-from tests.transports.loops import eventually, on_loop
+from tests.transports.loops import eventually, on_loop, on_quick_loop
 from tests.transports.servers import closed_port, serving, silence
 
 WAY = ["environment", "proxy", "dns", "tcp", "clock", "token", "proxy", "gateway", "proxy", "websocket", "hello"]
@@ -27,7 +27,7 @@ def fault(body: object, *, path: str, status: int = 200, **headers: str) -> HTTP
 # -- all is well -------------------------------------------------------------------------------------------------------
 
 
-@on_loop
+@on_quick_loop
 async def test_without_identify_it_goes_as_far_as_hello_and_costs_nothing() -> None:
     async with gateway_here() as gateway:
         found = await examined(gateway)
@@ -63,7 +63,7 @@ async def test_with_identify_it_goes_on_to_the_first_heartbeat() -> None:
     found.hides_secrets()
 
 
-@on_loop
+@on_quick_loop
 async def test_each_step_has_its_time() -> None:
     async with gateway_here() as gateway:
         found = await examined(gateway, identify=True)
@@ -76,7 +76,7 @@ async def test_each_step_has_its_time() -> None:
 
 
 @pytest.mark.parametrize(("shards", "expected"), [(2, 2), (None, 3)])
-@on_loop
+@on_quick_loop
 async def test_the_first_shard_of_as_many_as_wanted(shards: int | None, expected: int) -> None:
     async with gateway_here() as gateway:
         gateway.platform.bot.shards = 3
@@ -90,7 +90,7 @@ async def test_the_first_shard_of_as_many_as_wanted(shards: int | None, expected
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(-7200, "is 2 h ahead of 127.0.0.1's"), (7200, "is 2 h behind")])
-@on_loop
+@on_quick_loop
 async def test_a_clock_that_is_off_is_named_and_all_the_rest_looked_at(seconds: float, words: str) -> None:
     async with gateway_here() as gateway:
         gateway.clock_ahead = seconds
@@ -103,7 +103,7 @@ async def test_a_clock_that_is_off_is_named_and_all_the_rest_looked_at(seconds: 
     assert found.verdict.facts == {"cause": "clock", "host": "127.0.0.1"}
 
 
-@on_loop
+@on_quick_loop
 async def test_what_stops_the_bot_is_named_before_the_clock() -> None:
     async with gateway_here() as gateway:
         gateway.clock_ahead = -7200
@@ -122,7 +122,7 @@ async def test_what_stops_the_bot_is_named_before_the_clock() -> None:
         (b"", "there is no reply"),
     ],
 )
-@on_loop
+@on_quick_loop
 async def test_a_clock_that_nobody_tells_is_not_judged(said: bytes, why: str) -> None:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -153,7 +153,7 @@ async def test_a_clock_that_nobody_tells_is_not_judged(said: bytes, why: str) ->
         ("", 429, ("HTTP 429", "wait a few minutes")),
     ],
 )
-@on_loop
+@on_quick_loop
 async def test_a_token_that_is_refused(body: object, status: int, words: tuple[str, ...]) -> None:
     async with gateway_here() as gateway:
         gateway.platform.behaviour.http.append(fault(body, status=status, path="/app/getAppAccessToken"))
@@ -162,7 +162,7 @@ async def test_a_token_that_is_refused(body: object, status: int, words: tuple[s
     found.ends_with("token", *words)
 
 
-@on_loop
+@on_quick_loop
 async def test_a_wrong_secret() -> None:
     async with gateway_here() as gateway:
         found = await examined(gateway, credentials=WRONG)
@@ -201,7 +201,7 @@ async def test_an_endpoint_that_hangs_costs_its_deadline_and_no_more() -> None:
         ("nothing here", 404, ("HTTP 404", "check QQ_API_BASE")),
     ],
 )
-@on_loop
+@on_quick_loop
 async def test_a_gateway_that_is_not_told(body: object, status: int, words: tuple[str, ...]) -> None:
     async with gateway_here() as gateway:
         gateway.platform.behaviour.http.append(fault(body, status=status, path="/gateway/bot"))
@@ -211,7 +211,7 @@ async def test_a_gateway_that_is_not_told(body: object, status: int, words: tupl
 
 
 @pytest.mark.parametrize(("left", "state"), [(0, State.WARNING), (75, State.WARNING), (76, State.OK)])
-@on_loop
+@on_quick_loop
 async def test_a_budget_that_is_nearly_spent_is_told(left: int, state: State) -> None:
     async with gateway_here() as gateway:
         gateway.platform.bot.set_remaining(left, 5400.0, gateway.now)
@@ -222,7 +222,7 @@ async def test_a_budget_that_is_nearly_spent_is_told(left: int, state: State) ->
     assert ("restarted over and over" in found.verdict.text) == (state is State.WARNING)
 
 
-@on_loop
+@on_quick_loop
 async def test_nothing_is_spent_beyond_the_budget() -> None:
     async with gateway_here() as gateway:
         gateway.platform.bot.set_remaining(0, 5400.0, gateway.now)
@@ -232,7 +232,7 @@ async def test_nothing_is_spent_beyond_the_budget() -> None:
     assert gateway.platform.ops() == []
 
 
-@on_loop
+@on_quick_loop
 async def test_a_platform_that_tells_no_budget() -> None:
     async with gateway_here() as gateway:
         body = {"url": gateway.platform.gateway_url}
@@ -253,7 +253,7 @@ async def test_a_platform_that_tells_no_budget() -> None:
     ("status", "words"),
     [(403, ("HTTP 403", "gives no WebSocket")), (429, ("HTTP 429", "wait a few minutes")), (503, ("bad day",))],
 )
-@on_loop
+@on_quick_loop
 async def test_an_upgrade_that_is_refused(status: int, words: tuple[str, ...]) -> None:
     async with gateway_here() as gateway:
         gateway.platform.behaviour.upgrade = reply(status, {})
@@ -262,7 +262,7 @@ async def test_an_upgrade_that_is_refused(status: int, words: tuple[str, ...]) -
     found.ends_with("websocket", *words)
 
 
-@on_loop
+@on_quick_loop
 async def test_a_gateway_that_does_not_answer() -> None:
     async with gateway_here() as gateway, serving(silence) as port:
         gateway.platform.gateway_url = f"ws://localhost:{port}/websocket"
@@ -272,7 +272,7 @@ async def test_a_gateway_that_does_not_answer() -> None:
     assert found.step("dns").host == "localhost", "the way to a host of its own is told"
 
 
-@on_loop
+@on_quick_loop
 async def test_a_gateway_at_a_closed_port() -> None:
     async with gateway_here() as gateway:
         with closed_port() as port:
@@ -282,7 +282,7 @@ async def test_a_gateway_at_a_closed_port() -> None:
     found.ends_with("tcp", "nobody listens there", "the platform has named this address")
 
 
-@on_loop
+@on_quick_loop
 async def test_a_hello_that_does_not_come() -> None:
     async with gateway_here() as gateway:
         gateway.platform.behaviour.hello = False
@@ -292,7 +292,7 @@ async def test_a_hello_that_does_not_come() -> None:
     found.ends_with("hello", "no reply in time")
 
 
-@on_loop
+@on_quick_loop
 async def test_a_connection_that_is_cut_before_hello() -> None:
     async with gateway_here() as gateway:
         gateway.platform.behaviour.hello = False
@@ -325,7 +325,7 @@ async def test_a_connection_that_is_cut_before_hello() -> None:
     ],
     ids=lambda value: f"{value.code}-{value.op9}-{value.hangs}" if isinstance(value, Refusal) else "",
 )
-@on_loop
+@on_quick_loop
 async def test_an_identify_that_is_refused(refusal: Refusal, words: tuple[str, ...]) -> None:
     async with gateway_here() as gateway:
         gateway.platform.behaviour.identify.append(refusal)
@@ -336,7 +336,7 @@ async def test_an_identify_that_is_refused(refusal: Refusal, words: tuple[str, .
     assert gateway.platform.ops() == [2], "it is tried once"
 
 
-@on_loop
+@on_quick_loop
 async def test_intents_that_the_bot_may_not_have() -> None:
     async with gateway_here() as gateway:
         gateway.platform.bot.intents = Intents.GROUP_AND_C2C_EVENT
@@ -346,7 +346,7 @@ async def test_intents_that_the_bot_may_not_have() -> None:
     assert "1<<31: not documented" in found.verdict.text
 
 
-@on_loop
+@on_quick_loop
 async def test_an_identify_that_is_not_answered() -> None:
     async with gateway_here() as gateway:
         gateway.platform.behaviour.answers = False
@@ -355,7 +355,7 @@ async def test_an_identify_that_is_not_answered() -> None:
     found.ends_with("identify", "no reply in time")
 
 
-@on_loop
+@on_quick_loop
 async def test_a_heartbeat_that_is_not_acknowledged() -> None:
     async with gateway_here() as gateway:
         gateway.platform.behaviour.acks = False
@@ -366,7 +366,7 @@ async def test_a_heartbeat_that_is_not_acknowledged() -> None:
 
 
 @pytest.mark.parametrize(("after", "at"), [("ready", "heartbeat"), ("heartbeat", "instances")])
-@on_loop
+@on_quick_loop
 async def test_another_instance_that_takes_the_session_over(after: str, at: str) -> None:
     async with gateway_here() as gateway:
         gateway.platform.behaviour.acks = after != "ready"
@@ -381,7 +381,7 @@ async def test_another_instance_that_takes_the_session_over(after: str, at: str)
 
 
 @pytest.mark.parametrize("others", [1, 2])
-@on_loop
+@on_quick_loop
 async def test_another_instance_that_starts_sessions_meanwhile(others: int) -> None:
     async with gateway_here() as gateway:
 
@@ -396,7 +396,7 @@ async def test_another_instance_that_starts_sessions_meanwhile(others: int) -> N
     assert "another process runs the same bot" in found.verdict.text
 
 
-@on_loop
+@on_quick_loop
 async def test_a_budget_that_is_not_told_again_is_no_failure() -> None:
     async with gateway_here() as gateway:
 

@@ -20,7 +20,7 @@ from qqproto_transports._proxy import ProxyServer
 from qqproto_transports.local_gateway import LocalGateway
 from tests.transports.certificates import self_signed, server_context, trusting_once
 from tests.transports.doctor import Examination, endpoints_at, examined, gateway_here
-from tests.transports.loops import eventually, on_loop
+from tests.transports.loops import eventually, on_loop, on_quick_loop
 from tests.transports.proxies import SOCKSServer
 from tests.transports.servers import closed_port, serving, silence
 
@@ -36,7 +36,7 @@ def proxy_url(proxy: ProxyServer, scheme: str = "http", login: str = "") -> str:
 # -- which proxy -------------------------------------------------------------------------------------------------------
 
 
-@on_loop
+@on_quick_loop
 async def test_the_variable_that_decides_is_named_for_each_host(monkeypatch: pytest.MonkeyPatch) -> None:
     async with gateway_here() as gateway, ProxyServer() as proxy:
         monkeypatch.setenv("http_proxy", proxy_url(proxy))
@@ -60,7 +60,7 @@ async def test_the_variable_that_decides_is_named_for_each_host(monkeypatch: pyt
     assert ("localhost", gateway.port) in proxy.targets
 
 
-@on_loop
+@on_quick_loop
 async def test_an_exempted_host_is_told_with_what_exempts_it(monkeypatch: pytest.MonkeyPatch) -> None:
     async with gateway_here() as gateway:
         monkeypatch.setenv("all_proxy", "http://proxy.invalid:3128")
@@ -73,7 +73,7 @@ async def test_an_exempted_host_is_told_with_what_exempts_it(monkeypatch: pytest
 
 
 @pytest.mark.parametrize("named", [True, False])
-@on_loop
+@on_quick_loop
 async def test_the_option_goes_before_the_environment(named: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     async with gateway_here() as gateway, ProxyServer() as proxy:
         monkeypatch.setenv("all_proxy", "http://proxy.invalid:3128")
@@ -85,7 +85,7 @@ async def test_the_option_goes_before_the_environment(named: bool, monkeypatch: 
     assert found.verdict.state is State.OK
 
 
-@on_loop
+@on_quick_loop
 async def test_a_proxys_address_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     async with gateway_here() as gateway:
         monkeypatch.setenv("http_proxy", f"ftp://bot:{PASSWORD}@proxy.example")
@@ -111,12 +111,12 @@ def answering(**families: list[str] | OSError) -> Callable[..., list[Any]]:
     return look_up
 
 
-@on_loop
+@on_quick_loop
 async def test_names_are_looked_up_in_both_families(monkeypatch: pytest.MonkeyPatch) -> None:
     nobody = socket.gaierror(socket.EAI_NONAME, "whatever")
     async with gateway_here() as gateway, ProxyServer() as proxy:
         monkeypatch.setattr(socket, "getaddrinfo", answering(ipv4=["127.0.0.1", "127.0.0.2", "127.0.0.3"], ipv6=nobody))
-        found = await examined(gateway, proxy=f"http://proxy.example:{proxy.port}", deadline=1.0)
+        found = await examined(gateway, proxy=f"http://proxy.example:{proxy.port}", deadline=0.5)
 
     dns = found.step("dns")
     assert dns.text == (
@@ -127,7 +127,7 @@ async def test_names_are_looked_up_in_both_families(monkeypatch: pytest.MonkeyPa
     assert found.step("tcp").facts == {"peer": f"127.0.0.1:{proxy.port}"}
 
 
-@on_loop
+@on_quick_loop
 async def test_a_dead_ipv6_costs_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     async with gateway_here() as gateway:
         monkeypatch.setattr(socket, "getaddrinfo", answering(ipv4=["127.0.0.1"], ipv6=["::2"]))
@@ -137,7 +137,7 @@ async def test_a_dead_ipv6_costs_a_moment(monkeypatch: pytest.MonkeyPatch) -> No
     assert found.step("tcp", "gateway.example").facts == {"peer": f"127.0.0.1:{gateway.port}"}
 
 
-@on_loop
+@on_quick_loop
 async def test_a_name_that_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
     nobody = socket.gaierror(socket.EAI_NONAME, "whatever")
     async with gateway_here() as gateway:
@@ -147,7 +147,7 @@ async def test_a_name_that_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None
     found.ends_with("dns", "there is no such name", "nslookup gateway.example", "check QQ_TOKEN_URL")
 
 
-@on_loop
+@on_quick_loop
 async def test_the_proxys_name_that_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
     nobody = socket.gaierror(socket.EAI_AGAIN, "whatever")
     async with gateway_here() as gateway:
@@ -178,7 +178,7 @@ async def test_a_look_up_that_hangs_costs_its_deadline_and_no_more(monkeypatch: 
 # -- TCP and tunnels ---------------------------------------------------------------------------------------------------
 
 
-@on_loop
+@on_quick_loop
 async def test_a_port_at_which_nobody_listens() -> None:
     with closed_port() as port:
         async with gateway_here() as gateway:
@@ -187,7 +187,7 @@ async def test_a_port_at_which_nobody_listens() -> None:
     found.ends_with("tcp", "nobody listens there", "check QQ_TOKEN_URL", f"nothing listens at 127.0.0.1:{port}")
 
 
-@on_loop
+@on_quick_loop
 async def test_a_network_that_answers_nothing() -> None:
     async with gateway_here() as gateway, Network(gateway.port) as network:
         try:
@@ -199,7 +199,7 @@ async def test_a_network_that_answers_nothing() -> None:
     found.ends_with("tcp", "no reply in time", "a firewall may drop or cut what goes to", "name it in https_proxy")
 
 
-@on_loop
+@on_quick_loop
 async def test_a_proxy_that_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
     with closed_port() as port:
         monkeypatch.setenv("http_proxy", f"http://bot:{PASSWORD}@127.0.0.1:{port}")
@@ -228,7 +228,7 @@ async def test_a_proxy_that_drops_connections() -> None:
         ("405 Method Not Allowed", ("a web server", "curl -v -x")),
     ],
 )
-@on_loop
+@on_quick_loop
 async def test_a_proxy_that_opens_no_tunnel(status: str, words: tuple[str, ...]) -> None:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -241,7 +241,7 @@ async def test_a_proxy_that_opens_no_tunnel(status: str, words: tuple[str, ...])
     found.ends_with("tunnel", *words)
 
 
-@on_loop
+@on_quick_loop
 async def test_a_proxy_that_says_nothing() -> None:
     async with gateway_here() as gateway, serving(silence) as port:
         found = await examined(gateway, proxy=f"http://127.0.0.1:{port}", deadline=0.2)
@@ -251,7 +251,7 @@ async def test_a_proxy_that_says_nothing() -> None:
 
 @pytest.mark.parametrize("server", [ProxyServer, SOCKSServer])
 @pytest.mark.parametrize("login", ["", f"bot:{PASSWORD}@"])
-@on_loop
+@on_quick_loop
 async def test_a_proxy_that_wants_other_credentials(
     server: type[ProxyServer], login: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -264,7 +264,7 @@ async def test_a_proxy_that_wants_other_credentials(
 
 
 @pytest.mark.parametrize("server", [ProxyServer, SOCKSServer])
-@on_loop
+@on_quick_loop
 async def test_tunnels_that_are_opened(server: type[ProxyServer]) -> None:
     scheme = "socks5" if server is SOCKSServer else "http"
     async with gateway_here() as gateway, server(login=("bot", PASSWORD)) as proxy:
@@ -287,7 +287,7 @@ async def behind_tls(context: ssl.SSLContext) -> AsyncIterator[tuple[LocalGatewa
         yield gateway, network, {"endpoints": endpoints_at(network.port, "https"), "ssl_context": trusting_once()}
 
 
-@on_loop
+@on_quick_loop
 async def test_a_certificate_is_told_with_its_signer_and_its_end() -> None:
     async with behind_tls(server_context("127.0.0.1", not_after=TODAY + 3 * DAY)) as (gateway, _, case):
         found = await examined(gateway, identify=True, **case)
@@ -302,7 +302,7 @@ async def test_a_certificate_is_told_with_its_signer_and_its_end() -> None:
     found.hides_secrets()
 
 
-@on_loop
+@on_quick_loop
 async def test_a_certificate_that_only_this_machine_trusts_may_be_somebody_who_reads_along() -> None:
     """A proxy that inspects TLS, and whose root this machine was given, stops nothing; a person may want to know."""
     async with behind_tls(server_context("127.0.0.1")) as (gateway, _, case):
@@ -332,7 +332,7 @@ async def test_somebody_who_reads_along_is_named() -> None:
     assert heard == b""
 
 
-@on_loop
+@on_quick_loop
 async def test_a_certificate_that_signed_itself() -> None:
     found, heard = await refused(self_signed("127.0.0.1"))
 
@@ -340,7 +340,7 @@ async def test_a_certificate_that_signed_itself() -> None:
     assert heard == b""
 
 
-@on_loop
+@on_quick_loop
 async def test_somebody_elses_certificate() -> None:
     found, heard = await refused(server_context("portal.example"))
 
@@ -348,7 +348,7 @@ async def test_somebody_elses_certificate() -> None:
     assert heard == b""
 
 
-@on_loop
+@on_quick_loop
 async def test_a_certificate_that_has_expired() -> None:
     """The clock is right, as the host says himself: he is asked for the time, and for nothing else."""
     found, heard = await refused(server_context("127.0.0.1", not_after=TODAY - 3 * DAY))
@@ -361,7 +361,7 @@ async def test_a_certificate_that_has_expired() -> None:
     assert abs(found.step("tls").facts["clock_ahead"]) < 60
 
 
-@on_loop
+@on_quick_loop
 async def test_a_certificate_that_seems_to_have_expired_because_the_clock_is_off() -> None:
     context = server_context("127.0.0.1", not_after=TODAY - 3 * DAY)
     found, _ = await refused(context, clock_ahead=-10 * 86_400.0)
@@ -369,7 +369,7 @@ async def test_a_certificate_that_seems_to_have_expired_because_the_clock_is_off
     found.ends_with("tls", "this machine's clock is 10 days ahead of 127.0.0.1's", "set this machine's clock")
 
 
-@on_loop
+@on_quick_loop
 async def test_a_port_without_tls() -> None:
     async with gateway_here() as gateway:
         found = await examined(gateway, endpoints=endpoints_at(gateway.port, "https"))
@@ -377,7 +377,7 @@ async def test_a_port_without_tls() -> None:
     found.ends_with("tls", "TLS failed: ", "may speak no TLS")
 
 
-@on_loop
+@on_quick_loop
 async def test_a_connection_that_is_cut_during_tls() -> None:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(100)
@@ -400,7 +400,7 @@ async def test_tls_in_a_proxys_tunnel_and_to_the_proxy() -> None:
     assert found.verdict.state is State.OK
 
 
-@on_loop
+@on_quick_loop
 async def test_a_proxy_whose_certificate_is_not_trusted_hears_no_credentials() -> None:
     """He is looked at a second time, by somebody who believes everybody, and is told nothing then either."""
     other = server_context("127.0.0.1", ca=trustme.CA(organization_name="Nobody Ltd"))
@@ -413,7 +413,7 @@ async def test_a_proxy_whose_certificate_is_not_trusted_hears_no_credentials() -
     assert PASSWORD not in repr(found.findings)
 
 
-@on_loop
+@on_quick_loop
 async def test_a_host_behind_a_proxy_whose_certificate_is_not_trusted() -> None:
     context = server_context("127.0.0.1", ca=trustme.CA(organization_name="Nobody Ltd"))
     async with behind_tls(context) as (gateway, _, case), ProxyServer(tls=server_context("127.0.0.1")) as proxy:

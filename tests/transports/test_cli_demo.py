@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
@@ -121,8 +123,9 @@ async def test_the_stage_is_left_at_once_also_while_something_happens(turns: int
 
 
 @pytest.fixture
-def brisk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test looks at needs no time for people to watch."""
+def brisk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What a test looks at needs no time for people to watch; recordings of what fails are not left behind."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(_demo, "_QUIET", 0.2)
     monkeypatch.setattr(_demo, "_SILENCE", 0.2)
     monkeypatch.setattr(_demo, "_STRAGGLERS", 0.5)

@@ -6,6 +6,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -15,6 +16,7 @@ from qqproto.actions import OpenConnection, SendData, SendText
 from qqproto.events import Dispatch, Event
 from qqproto.protocol.opcodes import Opcode
 from qqproto.recording import Line, Moment, Replay, Report
+from qqproto.recording import replay as replay_lines
 from qqproto.recording.timeline import opcodes
 from qqproto.recording.values import dump
 from qqproto_transports._cli_input import UsageError
@@ -37,6 +39,15 @@ def load(path: Path) -> list[Line]:
     return lines
 
 
+@contextmanager
+def sound(path: Path) -> Iterator[None]:
+    """What a line lacks that somebody has edited is told as the file's fault."""
+    try:
+        yield
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise UsageError(f"{path} is damaged: a line lacks something ({type(error).__name__}: {error})") from error
+
+
 def replay(path: Path, *, speed: float | None = None, events: bool = False) -> int:
     """Replay the recording and show what happens; returns 0 if it was as recorded, 1 if it was not.
 
@@ -45,21 +56,21 @@ def replay(path: Path, *, speed: float | None = None, events: bool = False) -> i
     replayed = Replay(_whole(load(path), path))
     story = _Story(events)
     last: float | None = None
-    for moment in replayed:
-        if speed is not None and last is not None and moment.at > last:
-            time.sleep((moment.at - last) / speed)
-        last = moment.at
-        story.tell(moment)
+    with sound(path):
+        for moment in replayed:
+            if speed is not None and last is not None and moment.at > last:
+                time.sleep((moment.at - last) / speed)
+            last = moment.at
+            story.tell(moment)
     return story.end(replayed.report)
 
 
 def print_test(path: Path) -> int:
     """Print a test that replays the recording; returns 0."""
     lines = [line for line in _whole(load(path), path) if "goes_on" not in line.fields]
-    replayed = Replay(lines)
-    for _ in replayed:
-        pass
-    print("".join(_test(lines, path, replayed.report)), end="")
+    with sound(path):
+        report = replay_lines(lines)
+    print("".join(_test(lines, path, report)), end="")
     return 0
 
 

@@ -91,18 +91,18 @@ def duration(seconds: float) -> str:
     """A span for people."""
     if seconds < 99.95:
         return f"{seconds:.2f} s" if seconds < 9.995 else f"{seconds:.1f} s"
-    return clock(seconds)
+    return clock(round(seconds))
 
 
 def clock(seconds: float) -> str:
     """A round span for people."""
-    if seconds < 100 and (seconds % 60 or not seconds):
+    if seconds < 100:
         return f"{seconds:g} s"
-    minutes, seconds = divmod(round(seconds), 60)
+    minutes, whole = divmod(round(seconds), 60)
     if minutes < 60:
-        return f"{minutes}:{seconds:02} min"
+        return f"{minutes}:{whole:02} min"
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02} h"
+    return f"{hours}:{minutes:02}:{whole:02} h"
 
 
 def shown(life: Life, begin: float, end: float) -> tuple[Phase | None, bool]:

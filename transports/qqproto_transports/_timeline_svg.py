@@ -122,7 +122,7 @@ def _events(times: Sequence[float], scale: _Scale, y: float, height: float) -> I
     most, width = max(counts), _PLOT / _BARS
     for number, count in enumerate(counts):
         if count:
-            high = height * count / most
+            high = max(2.0, height * count / most)
             told = "1 event" if count == 1 else f"{count:,} events"
             yield _rect(_LEFT + number * width, y + height - high, width, high, "#868e96", told)
 

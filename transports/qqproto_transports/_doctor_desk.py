@@ -47,11 +47,13 @@ class Desk:
         self._reply: HTTPResponse | None = None
 
     async def warm_up(self) -> None:
-        """Import now what the first exchange would import, and be thought slow for."""
+        """Load now what the first step that needs it would load, and be thought slow for."""
         import anyio.lowlevel
 
         importlib.import_module("httpcore")
         await anyio.lowlevel.checkpoint()
+        if "https:" in (self._endpoints.api_base[:6], self._endpoints.token_url[:6]):
+            self.egress.context()
 
     async def token(self) -> tuple[Token, float]:
         """An access token, and how many seconds it is good for."""

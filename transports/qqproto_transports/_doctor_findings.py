@@ -46,11 +46,13 @@ class Finding:
 
 @dataclass(slots=True)
 class Note:
-    """What a step that got through says of itself; with a ``remedy`` it is a warning."""
+    """What a step that got through says of itself; with a ``remedy`` it is a warning. ``seconds`` is what it took, if
+    that is not the whole of it."""
 
     text: str
     facts: Mapping[str, Any] = field(default_factory=dict)
     remedy: str = ""
+    seconds: float | None = None
 
 
 class Diagnosed(Failed):
@@ -95,13 +97,15 @@ class Chart:
         *,
         blame: Callable[[BaseException], BaseException] = lambda error: error,
         optional: bool = False,
+        slack: float = 0.0,
     ) -> None:
         """Take a step. What goes wrong with the network is told, and ends the examination by :class:`GaveUp`, unless
         the step is ``optional`` and nothing is diagnosed; a bug is raised as it is. ``blame`` says what an exception
-        means."""
+        means. ``slack`` are seconds beyond the deadline, for a step that keeps to it by itself and then looks further.
+        """
         begun = self.clock()
         try:
-            note = await within(self.deadline, coming)
+            note = await within(self.deadline + slack, coming)
         except Exception as error:
             known = error if isinstance(error, Diagnosed) else blame(error)
             failure = failure_of(known)
@@ -117,7 +121,8 @@ class Chart:
             self.add(told)
             raise GaveUp from None
         state = State.WARNING if note.remedy else State.OK
-        self.add(Finding(name, state, note.text, self.clock() - begun, host, note.remedy, note.facts))
+        spent = self.clock() - begun if note.seconds is None else note.seconds
+        self.add(Finding(name, state, note.text, spent, host, note.remedy, note.facts))
 
     def verdict(self) -> Finding:
         """What it comes to: the failure, else the first warning, the others behind it; else that all is well."""

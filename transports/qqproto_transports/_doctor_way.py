@@ -16,6 +16,7 @@ from qqproto_transports import _doctor_remedies as remedies
 from qqproto_transports._asyncio_dial import choose_proxy, connect_to
 from qqproto_transports._common import Proxy as ProxySetting
 from qqproto_transports._doctor_certificates import Certificate, read_certificate
+from qqproto_transports._doctor_deadline import within
 from qqproto_transports._doctor_findings import Chart, Diagnosed, Note
 from qqproto_transports._doctor_look import Look
 from qqproto_transports._doctor_names import Found, is_address, look_up
@@ -90,7 +91,7 @@ class Way:
         await step("tcp", self.host, self._connect(route), remedy, blame=blame)
         for depth, layer in enumerate(route.layers):
             name = "tunnel" if isinstance(layer, Tunnel) else "tls" if layer is route.layers[-1] else "proxy-tls"
-            await step(name, self.host, self._agree(layer, depth), remedy, blame=blame)
+            await step(name, self.host, self._agree(layer, depth), remedy, blame=blame, slack=self._chart.deadline)
         assert self.wire is not None, "the step before has made it"
         return self.wire
 
@@ -129,23 +130,26 @@ class Way:
     async def _agree(self, layer: Layer, depth: int) -> Note:
         wire = self.wire
         assert wire is not None, "there is TCP before there are layers"
+        chart = self._chart
+        begun = chart.clock()
         try:
-            await wire.agree(layer)
+            await within(chart.deadline, wire.agree(layer))
         except ssl.SSLCertVerificationError as error:
             raise await self._untrusted(error, depth) from None
         await wire.settle()
+        spent = chart.clock() - begun
         if isinstance(layer, TLS):
-            return await self._trusted(layer, depth)
-        return Note(f"{self._proxy} opened a tunnel to {self.target.authority}")
+            return await self._trusted(layer, depth, spent)
+        return Note(f"{self._proxy} opened a tunnel to {self.target.authority}", seconds=spent)
 
-    async def _trusted(self, layer: TLS, depth: int) -> Note:
+    async def _trusted(self, layer: TLS, depth: int, spent: float) -> Note:
         certificate = read_certificate(layer.certificate)
         facts = {"version": layer.version, **_facts(certificate)}
         text = f"{layer.version}, {_describe(certificate, self._wall())}"
         public = await self._look(depth).is_public()
         if public is False:
             text += "; no public authority vouches for it, so that somebody on the way may be reading along"
-        return Note(text, {**facts, "public": public})
+        return Note(text, {**facts, "public": public}, seconds=spent)
 
     async def _untrusted(self, error: ssl.SSLCertVerificationError, depth: int) -> Diagnosed:
         """Who is there after all? It is looked at once more, and nothing is said to him."""

@@ -12,21 +12,23 @@ import time
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from qqproto import Credentials, Intents
 from qqproto.testing import HTTPFault, reply
+from qqproto_transports._cli_app import app
 from qqproto_transports._cli_doctor import diagnose
 from qqproto_transports._doctor import Case
 from qqproto_transports._network import Network
 from qqproto_transports.local_gateway import LocalGateway
 from tests.transports.certificates import authority, server_context
-from tests.transports.commands import environment, run, running, settings_of
+from tests.transports.commands import environment, running, settings_of
 from tests.transports.doctor import SECRET, WRONG, endpoints_at, examined, gateway_here
 from tests.transports.loops import on_quick_loop
 from tests.transports.servers import closed_port, serving, silence
-from tests.transports.test_cli_listen import ENDS
 from tests.transports.test_cli_serve import serving as running_gateway
 
+GIVEN = ["--app-id", "1", "--secret-file", __file__]
 INTENTS = Intents.GUILD_MESSAGES | Intents.GROUP_AND_C2C_EVENT
 
 
@@ -164,11 +166,29 @@ async def test_json_has_one_object_a_line_and_root_certificates_come_from_the_en
     assert "another-secret" not in "\n".join(command.lines)
 
 
-def test_without_credentials_it_is_exit_code_2() -> None:
-    done = run("doctor", settings={"QQ_APP_ID": "1"})
+@pytest.mark.parametrize(
+    ("args", "sentence"),
+    [
+        ([], "no AppID: set QQ_APP_ID"),
+        (["--app-id", "1"], "no AppSecret: set QQ_SECRET"),
+        (
+            ["--app-id", "1", "--secret-file", __file__, "--intents", "everything"],
+            "--intents: 'everything' is no intent",
+        ),
+        ([*GIVEN, "--shards", "0"], "--shards is '0'"),
+        ([*GIVEN, "--proxy", "ftp://x"], "--proxy: the proxy's address cannot"),
+        (
+            ["--app-id", "1", "--secret-file", __file__, "--api-base", "ws://x"],
+            "QQ_API_BASE is 'ws://x', a WebSocket's",
+        ),
+    ],
+)
+def test_what_it_is_given_may_be_wrong_which_is_exit_code_2(args: list[str], sentence: str) -> None:
+    clean = dict.fromkeys(("QQ_APP_ID", "QQ_SECRET", "QQ_API_BASE", "QQ_TOKEN_URL"))
+    done = CliRunner().invoke(app, ["doctor", *args], env=clean)
 
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("qqproto: no AppSecret: set QQ_SECRET")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"qqproto: {sentence}")
 
 
 def test_without_the_package_that_reads_certificates_it_is_exit_code_2() -> None:
@@ -185,14 +205,13 @@ def test_without_the_package_that_reads_certificates_it_is_exit_code_2() -> None
     assert done.stderr == "qqproto: the doctor needs cryptography: python -m pip install cryptography\n"
 
 
-@pytest.mark.parametrize("number", ENDS)
 @on_quick_loop
-async def test_a_signal_ends_it_with_exit_code_1(number: signal.Signals) -> None:
+async def test_ctrl_c_ends_it_with_exit_code_1() -> None:
     async with gateway_here() as gateway, serving(silence) as port:
         settings = settings_of(gateway) | {"QQ_TOKEN_URL": f"http://127.0.0.1:{port}/token"}
         async with running("doctor", "--timeout", "60", settings=settings) as command:
             await command.line("connected to")
-            command.ask_to_end(number)
+            command.ask_to_end(signal.SIGINT)
             assert await command.end() == 1
 
     assert command.errors == []

@@ -70,13 +70,12 @@ class Look:
         if context is None:
             return None
         try:
-            wire = await within(self._patience, self._open(context))
+            await within(self._patience, self._open_and_close(context))
         except ssl.SSLCertVerificationError as error:
             return False if error.verify_code in UNKNOWN_ISSUER else None
         except Exception as error:
             failure_of(error)
             return None
-        wire.close()
         return True
 
     # -- steps ----------------------------------------------------------------------------------------------------
@@ -91,6 +90,9 @@ class Look:
                 seen.clock_ahead = await measure(ask_time(wire, self._authority), wall)
         finally:
             wire.close()
+
+    async def _open_and_close(self, context: ssl.SSLContext) -> None:
+        (await self._open(context)).close()
 
     async def _open(self, context: ssl.SSLContext) -> Wire:
         wire = Wire(self._make_route(context), await connect_to(self._addresses))

@@ -54,7 +54,7 @@ def _lines(texts: Iterable[str]) -> Iterator[Line]:
             elif not chapter:
                 chapter = 1
                 for made in fields["made"]:
-                    yield Line(number, chapter, made["m"], {"m": made["m"], "goes_on": made}, hidden)
+                    yield Line(number, chapter, made["m"], {"m": made["m"], "goes_on": made, "head": fields}, hidden)
         elif not chapter:
             raise ValueError("this is no recording: its first line does not say so")
         elif torn:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, ParamSpec
 
 import qqproto
@@ -42,7 +42,7 @@ class Recorder:
     One recorder serves any number of shards that run in one thread. ``secrets`` are replaced wherever they turn up;
     tokens are so anyway. ``contents_key``, 16 to 64 random bytes, hides what people wrote as well: the texts in
     dispatches. Both are replaced one to one, so that a recording replays as it is (:func:`~qqproto.recording.replay`).
-    ``about`` goes into the first line.
+    ``unix_time`` tells the time of day, for a recording that is to know when it was.
     """
 
     def __init__(
@@ -51,18 +51,19 @@ class Recorder:
         *,
         secrets: Iterable[str] = (),
         contents_key: bytes | None = None,
-        about: Mapping[str, Any] | None = None,
+        unix_time: Callable[[], float] | None = None,
     ) -> None:
         self._write = write
+        self._unix_time = unix_time
         self.redactor = Redactor(secrets, key=contents_key)
         self._head = {
             "recording": 1,
             "qqproto": qqproto.__version__,
             "contents": "hidden" if contents_key is not None else "kept",
-            **(about or {}),
         }
         self._made: list[dict[str, Any]] = []
         self._begun = False
+        self._now = 0.0
 
     def conceal(self, secret: str) -> None:
         """From now on ``secret`` is replaced wherever it turns up."""
@@ -87,7 +88,7 @@ class Recorder:
 
     def head(self) -> str:
         """The first line of a file that goes on with another one: which recording it is, and of which shards."""
-        return dump({**self._head, "continued": True, "made": self._made})
+        return dump({**self._head, "continued": True, "made": self._made, "t": self._now, **self.time_of_day()})
 
     # -- for the shards -------------------------------------------------------------------------------------------
 
@@ -101,8 +102,13 @@ class Recorder:
         self._write(dump(line))
         return len(self._made)
 
+    def time_of_day(self) -> dict[str, float]:
+        """The time of day as a field, if it is known."""
+        return {} if self._unix_time is None else {"unix": round(self._unix_time(), 3)}
+
     def note(self, number: int, fields: dict[str, Any]) -> None:
         """Something happened to a shard."""
+        self._now = fields.get("t", self._now)
         self._write(dump({"m": number, **fields}))
 
 
@@ -174,7 +180,7 @@ class RecordedShard(Shard):
     # -- inputs ---------------------------------------------------------------------------------------------------
 
     def start(self, now: float) -> None:
-        self._told("start", now, {}, super().start, now)
+        self._told("start", now, self._recorder.time_of_day(), super().start, now)
 
     def answer(self, id: int, value: Token | GatewayInfo | IdentifySlot | Failure, now: float) -> None:
         fields: dict[str, Any]

@@ -57,6 +57,7 @@ class Life:
 
     Times are on the clock of the process, in seconds. ``beats`` are the heartbeats that were sent, ``acks`` the ACKs
     that came, ``dispatches`` the events that were handed out. ``chapter`` is the process, of those in the recording.
+    ``unix`` is the Unix time at ``begin``, None if the recording does not know it.
     ``whole``: the recording has it from its beginning, so that it can be replayed.
     """
 
@@ -65,6 +66,7 @@ class Life:
     whole: bool = True
     begin: float = 0.0
     end: float = 0.0
+    unix: float | None = None
     spans: list[Span] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
     outages: list[Outage] = field(default_factory=list)
@@ -86,6 +88,7 @@ def lives_of(lines: Sequence[Line]) -> list[Life]:
             whole = "made" in line.fields
             config = line.fields["made"] if whole else line.fields["goes_on"]["made"]
             watchers[line.life] = _Watcher(Life(config["shard"][0], line.chapter, whole))
+            watchers[line.life].look_at_clock(line.fields.get("head", {}))
         elif line.life in watchers:
             watchers[line.life].see(line.fields)
     return [watcher.finished() for watcher in watchers.values() if watcher.seen]
@@ -99,10 +102,18 @@ class _Watcher:
         self._life = life
         self._at = 0.0
         self._outage: Outage | None = None
+        self._zero: float | None = None
+        """The Unix time at which the recording's clock showed zero."""
+
+    def look_at_clock(self, fields: dict[str, Any]) -> None:
+        """It may say what time of day it is."""
+        if "unix" in fields:
+            self._zero = fields["unix"] - fields["t"]
 
     def see(self, fields: dict[str, Any]) -> None:
         if "t" in fields:
             self._at = fields["t"]
+            self.look_at_clock(fields)
             if not self.seen:
                 self.seen = True
                 self._life.begin = self._at
@@ -117,6 +128,8 @@ class _Watcher:
 
     def finished(self) -> Life:
         self._life.end = self._at
+        if self._zero is not None:
+            self._life.unix = self._zero + self._life.begin
         if self._life.spans:
             self._life.spans[-1].end = self._at
         return self._life
@@ -142,7 +155,7 @@ class _Watcher:
             if not any(mark.kind in ("close", "stopped") for mark in self._life.marks):
                 self._mark("close", "closed by the application")
         elif what == "paused":
-            self._mark("paused", "reading paused: the application is behind")
+            self._mark("paused", "reading paused")
         elif what == "fail":
             self._mark("bug", fields["message"])
         elif what in ("data", "message"):

@@ -198,13 +198,13 @@ def test_several_shards_and_several_processes_in_one_recording() -> None:
 
 def test_one_recorder_records_many_shards() -> None:
     written: list[str] = []
-    recorder = Recorder(written.append, about={"host": "mine"})
+    recorder = Recorder(written.append, unix_time=lambda: 1795660400.1234)
     shards = [recorder.shard(ShardConfig("1", 0, (index, 2)), random=half) for index in range(2)]
     for shard in shards:
         shard.start(1.0)
         shard.next_output()
 
-    assert json.loads(written[0])["host"] == "mine"
+    assert [line.fields["unix"] for line in read(written) if line.fields.get("in") == "start"] == [1795660400.123] * 2
     assert [line.machine for line in read(written) if "made" in line.fields] == [1, 2]
     assert replay(read(written)).shards == 2
 

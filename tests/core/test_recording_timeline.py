@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from qqproto import Failure, FailureKind, FetchToken, Framing, LocalProtocolError, Phase, Policy
-from qqproto.recording import Life, lives_of, read
+from qqproto.recording import Life, Recorder, lives_of, read
 from tests.core import frames
-from tests.core.hosts import ACK, RECONNECT, dispatch, hello, message, ready, resumed
-from tests.core.recorded import Recorded
+from tests.core.hosts import ACK, RECONNECT, dispatch, half, hello, message, ready, resumed
+from tests.core.recorded import CONFIG, Recorded
 
 both = pytest.mark.parametrize("framing", Framing)
 
@@ -110,7 +110,7 @@ def test_what_else_is_told() -> None:
 
     marks = {mark.kind: mark.text for mark in life_of(bot).marks}
     assert marks["malformed"] == "the server sent a message without an opcode"
-    assert marks["paused"] == "reading paused: the application is behind"
+    assert marks["paused"] == "reading paused"
     assert marks["lag"] == "this process was 80.4 s late"
     assert marks["stopped"] == "stopped (host-failure): a bug of the host's"
     assert [mark.text for mark in life_of(bot).marks if mark.kind == "bug"] == [
@@ -135,6 +135,20 @@ def test_of_a_life_that_shows_nothing_there_is_its_span() -> None:
     [life] = lives_of(read([bot.recorder.head(), '{"m":1,"t":5.0,"in":"timer"}', '{"m":1,"t":9.0,"in":"timer"}']))
 
     assert (life.begin, life.end, life.spans, life.live) == (5.0, 9.0, [], 0.0)
+
+
+def test_a_recording_may_know_the_time_of_day() -> None:
+    written: list[str] = []
+    hours = iter([3600.0, 7200.0])
+    recorder = Recorder(written.append, unix_time=lambda: next(hours))
+    shard = recorder.shard(CONFIG, random=half)
+    shard.start(100.0)
+    shard.handle_timer(130.0)
+    middle = [recorder.head(), '{"m":1,"t":140.0,"in":"timer"}']
+
+    assert [life.unix for life in lives_of(read(written))] == [3600.0]
+    assert [life.unix for life in lives_of(read(middle))] == [7210.0]
+    assert life_of(Recorded().live()).unix is None
 
 
 def test_a_life_in_which_nothing_happened_yet_is_left_out() -> None:

@@ -297,6 +297,19 @@ def test_lives_of_several_processes_and_shards_are_drawn_below_each_other() -> N
 
     assert [line.plain for line in draw(lives)].count("") == 2
     assert svg_of(lives).count('font-weight="bold"') == 2
+    assert [line.plain for line in draw(lives) if line.plain.startswith("process 2, shard 0, ")]
+
+
+def test_a_long_life_is_told_by_the_clock_on_the_wall(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "localtime", time.gmtime)
+    lives = lives_of(eventful().lines)
+    lives[0].unix = 1795660400.0
+    assert "from 2026-11-26 02:33:20" in next(line.plain for line in draw(lives))
+    assert not any("11-26 02:34:00" in line.plain for line in draw(lives))
+
+    lives[0].end += 1000.0
+    assert any("11-26 02:34:00" in line.plain for line in draw(lives))
+    assert "at 11-26 02:34:00: reset" in svg_of(lives)
 
 
 def test_a_life_of_one_moment_can_be_drawn() -> None:

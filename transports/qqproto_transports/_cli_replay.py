@@ -21,6 +21,7 @@ from qqproto.recording.timeline import opcodes
 from qqproto.recording.values import dump
 from qqproto_transports._cli_input import UsageError
 from qqproto_transports._cli_print import describe, plain, style_of
+from qqproto_transports._timeline import date
 from qqproto_transports.recordings import read_recording
 
 _SAID = {Opcode.IDENTIFY: "Identify", Opcode.RESUME: "Resume"}
@@ -90,22 +91,29 @@ class _Story:
     def __init__(self, events: bool) -> None:
         self._console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
         self._events = events
-        self._begins: dict[int, float] = {}
+        self._chapter = 0
+        self._begin = 0.0
+        self._at = 0.0
         self._counts: dict[int, Counter[str]] = {}
+        self._closed: set[tuple[int, int]] = set()
 
     def tell(self, moment: Moment) -> None:
-        begin = self._begins.setdefault(moment.line.chapter, moment.at)
+        if moment.line.chapter != self._chapter:
+            self._tell_all_counts()
+            self._chapter, self._begin = moment.line.chapter, moment.at
+        self._at = moment.at - self._begin
         counts = self._counts.setdefault(moment.shard, Counter())
         if moment.said is None:
             text = self._heard(moment, counts)
         else:
             text = self._said(moment, counts)
         if text is not None:
-            self._tell_counts(moment, moment.at - begin)
-            self._say(moment.at - begin, moment.shard, *text)
+            self._tell_counts(moment.shard)
+            self._say(moment.shard, *text)
 
     def end(self, report: Report) -> int:
         """The verdict."""
+        self._tell_all_counts()
         if report.skipped:
             what = "lines of shards whose beginning was rotated away were left out"
             self._console.print(Text(f"{report.skipped:,} {what}", "yellow"))
@@ -128,8 +136,13 @@ class _Story:
         if what == "data" or what == "message":
             texts = fields.get("units") or [fields.get("text")]
             counts["ACK"] += sum(opcode == Opcode.HEARTBEAT_ACK for opcode in opcodes(texts))
+        if what == "close":
+            if moment.line.life in self._closed:
+                return None
+            self._closed.add(moment.line.life)
+        since = f", {date(fields['unix'])}" if "unix" in fields else ""
         told = {
-            "start": "start",
+            "start": f"start{since}",
             "opened": "connected",
             "paused": "reading paused",
             "resumed": "reading resumed",
@@ -155,15 +168,19 @@ class _Story:
                     return f"sends {_SAID[opcode]}", "dim"
         return None
 
-    def _tell_counts(self, moment: Moment, at: float) -> None:
-        counts = self._counts[moment.shard]
-        told = [f"{count:,} {what}{'' if count == 1 else 's'}" for what, count in sorted(counts.items()) if count]
-        if told:
-            self._say(at, moment.shard, "  " + ", ".join(reversed(told)), "dim")
-        counts.clear()
+    def _tell_all_counts(self) -> None:
+        for shard in self._counts:
+            self._tell_counts(shard)
 
-    def _say(self, at: float, shard: int, text: str, style: str) -> None:
-        self._console.print(Text.assemble((f"{at:10.3f} s", "dim"), f"  shard {shard}  ", (text, style)))
+    def _tell_counts(self, shard: int) -> None:
+        counts = self._counts[shard]
+        told = [f"{count:,} {what}{'' if count == 1 else 's'}" for what, count in sorted(counts.items()) if count]
+        counts.clear()
+        if told:
+            self._say(shard, "  " + ", ".join(reversed(told)), "dim")
+
+    def _say(self, shard: int, text: str, style: str) -> None:
+        self._console.print(Text.assemble((f"{self._at:10.3f} s", "dim"), f"  shard {shard}  ", (text, style)))
 
 
 def _test(lines: Sequence[Line], path: Path, report: Report) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
@@ -14,6 +15,9 @@ MOST_TOLD = 40
 
 MOST_CAUSES = 5
 """Causes of failed tries in one outage that are told."""
+
+_COUNTED = 600.0
+"""Seconds that people count; what is longer ago has a time of day."""
 
 _SHOWN_OTHERWISE = ("ready", "resumed", "identify", "resume", "offline", "online")
 """Marks that phases and outages show as well."""
@@ -29,8 +33,8 @@ def pictures(lives: Sequence[Life]) -> Iterator[tuple[float, float, list[Life]]]
         yield begin, max(end, begin + 0.001), together
 
 
-def title(life: Life) -> str:
-    """A life in one line."""
+def title(life: Life, process: bool) -> str:
+    """A life in one line; of which process it is, if there are several."""
     span = max(life.end - life.begin, 0.001)
     counts = [
         _many(len([outage for outage in life.outages if not outage.planned]), "outage"),
@@ -42,7 +46,12 @@ def title(life: Life) -> str:
         _many(len(life.dispatches), "event"),
     ]
     cut = "" if life.whole else ", its beginning was rotated away"
-    return f"shard {life.shard}, {duration(span)}{cut}: live {100 * life.live / span:.1f} %, " + ", ".join(counts)
+    whose = f"process {life.chapter}, " if process else ""
+    since = "" if life.unix is None else f", from {date(life.unix)}"
+    return (
+        f"{whose}shard {life.shard}, {duration(span)}{since}{cut}: live {100 * life.live / span:.1f} %, "
+        + ", ".join(counts)
+    )
 
 
 def count_of(life: Life, kind: str) -> int:
@@ -92,6 +101,18 @@ def duration(seconds: float) -> str:
     if seconds < 99.95:
         return f"{seconds:.2f} s" if seconds < 9.995 else f"{seconds:.1f} s"
     return clock(round(seconds))
+
+
+def moment(life: Life, at: float, begin: float) -> str:
+    """When something was: so long after ``begin``, or, in a life that is longer than people count, by their clock."""
+    if life.unix is None or life.end - life.begin < _COUNTED:
+        return duration(at - begin)
+    return time.strftime("%m-%d %H:%M:%S", time.localtime(life.unix + at - life.begin))
+
+
+def date(unix_time: float) -> str:
+    """A moment by the clock on the wall."""
+    return time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(unix_time))
 
 
 def clock(seconds: float) -> str:

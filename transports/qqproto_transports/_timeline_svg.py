@@ -15,6 +15,7 @@ from qqproto_transports._timeline import (
     ending,
     later_causes,
     length,
+    moment,
     others,
     pictures,
     ticks,
@@ -38,10 +39,11 @@ def svg_of(lives: Sequence[Life]) -> str:
     """The whole picture."""
     parts: list[str] = []
     y = 12.0
+    several = len({life.chapter for life in lives}) > 1
     for begin, end, together in pictures(lives):
         scale = _Scale(begin, end)
         for life in together:
-            drawn, y = _life(life, scale, y)
+            drawn, y = _life(life, title(life, several), scale, y)
             parts += drawn
     parts += _legend(y)
     height = y + 2 * _LINE
@@ -68,9 +70,9 @@ class _Scale:
         return _LEFT + (at - self.begin) / (self.end - self.begin) * _PLOT
 
 
-def _life(life: Life, scale: _Scale, y: float) -> tuple[list[str], float]:
+def _life(life: Life, heading: str, scale: _Scale, y: float) -> tuple[list[str], float]:
     """One life from ``y`` down, and where it ends."""
-    parts = [_text(10, y + 12, title(life), weight="bold")]
+    parts = [_text(10, y + 12, heading, weight="bold")]
     y += 26
     parts += [_text(10, y + 14, "session"), *_session(life, scale, y)]
     parts += [_text(10, y + 40, "heartbeats"), *_ticks(life.beats, scale, y + 28, "#1971c2")]
@@ -139,11 +141,11 @@ def _words(life: Life, begin: float) -> Iterator[str]:
     for number, outage in enumerate(life.outages[:MOST_TOLD], 1):
         over = f"{ending(outage)}" + (f" after {length(outage)}" if outage.end is not None else "")
         tries = f"; {outage.tries} tries failed" if outage.tries else ""
-        yield f"{number}. at {duration(outage.begin - begin)}: {cause(outage)}{tries}; {over}"
+        yield f"{number}. at {moment(life, outage.begin, begin)}: {cause(outage)}{tries}; {over}"
         yield from (f"    {later}" for later in later_causes(outage))
     marks = others(life)
     for mark in marks[:MOST_TOLD]:
-        yield f"at {duration(mark.at - begin)}: {mark.text}"
+        yield f"at {moment(life, mark.at, begin)}: {mark.text}"
     left = max(0, len(life.outages) - MOST_TOLD) + max(0, len(marks) - MOST_TOLD)
     if left:
         yield f"and {left:,} more"

@@ -16,10 +16,10 @@ from qqproto_transports._timeline import (
     MOST_TOLD,
     cause,
     clock,
-    duration,
     ending,
     later_causes,
     length,
+    moment,
     others,
     pictures,
     shown,
@@ -58,11 +58,12 @@ def draw_on(console: Console, lives: Sequence[Life]) -> None:
 def draw(lives: Sequence[Life], width: int = 80, *, unicode: bool = True) -> Iterator[Text]:
     """The lines of a picture, none of them wider than ``width`` but for words. Without ``unicode`` it is ASCII."""
     ink, columns = _PENS if unicode else _TYPEWRITER, max(20, width - _MARGIN)
+    several = len({life.chapter for life in lives}) > 1
     for begin, end, together in pictures(lives):
         cell = (end - begin) / columns
         edges = [begin + cell * number for number in range(columns + 1)]
         for life in together:
-            yield Text(title(life), "bold")
+            yield Text(title(life, several), "bold")
             yield Text.assemble(
                 (f"{'session':<{_MARGIN}}", "dim"), *(_state(life, *cut, ink) for cut in pairwise(edges))
             )
@@ -74,7 +75,7 @@ def draw(lives: Sequence[Life], width: int = 80, *, unicode: bool = True) -> Ite
             yield from _words(life, begin)
             yield Text("")
     legend = (
-        f"{ink.live} live   {ink.torn} live, interrupted   {ink.begins} connecting   {ink.waits} waits to try again"
+        f"{ink.live} live   {ink.torn} live, interrupted   {ink.begins} connecting   {ink.waits} waiting to try again"
     )
     yield Text(legend, "dim")
 
@@ -131,7 +132,7 @@ def _words(life: Life, begin: float) -> Iterator[Text]:
     """The outages, and what else happened."""
     for number, outage in enumerate(life.outages[:MOST_TOLD]):
         label = _LABELS[number] if number < len(_LABELS) else " "
-        span = f"{duration(outage.begin - begin):>10}  {length(outage):>10}"
+        span = f"{moment(life, outage.begin, begin):>10}  {length(outage):>10}"
         told = f"; {outage.tries} tries failed" if outage.tries else ""
         told += ", told as offline" if outage.told else ""
         style = "dim" if outage.planned else "red" if outage.end is None else ""
@@ -140,7 +141,7 @@ def _words(life: Life, begin: float) -> Iterator[Text]:
     yield from _more(len(life.outages), "outages")
     marks = others(life)
     for mark in marks[:MOST_TOLD]:
-        yield Text(f"    {duration(mark.at - begin):>10}  {mark.text}")
+        yield Text(f"    {moment(life, mark.at, begin):>10}  {mark.text}")
     yield from _more(len(marks), "others")
 
 

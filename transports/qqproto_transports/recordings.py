@@ -46,7 +46,7 @@ class FileRecorder(Recorder):
             self._write_line,
             secrets=secrets,
             contents_key=randomness.token_bytes(_KEY_SIZE) if hide_contents else None,
-            about={"time": round(time.time(), 3)},
+            unix_time=time.time,
         )
         self.path = Path(path)
         self.failure: OSError | None = None

@@ -44,7 +44,7 @@ def read_certificate(der: bytes) -> Certificate | None:
     try:
         read = x509.load_der_x509_certificate(der)
         return Certificate(
-            _name(read.subject) or _alternative(read),
+            _hosts(read) or _name(read.subject) or "nobody",
             _name(read.issuer) or "nobody",
             read.not_valid_before_utc.timestamp(),
             read.not_valid_after_utc.timestamp(),
@@ -88,10 +88,11 @@ def _name(name: x509.Name) -> str:
     return ", ".join(parts)
 
 
-def _alternative(read: x509.Certificate) -> str:
+def _hosts(read: x509.Certificate) -> str:
+    """The hosts that it is for."""
     try:
         extension = read.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     except x509.ExtensionNotFound:
-        return "nobody"
+        return ""
     names = [str(name.value) for name in extension.value]
-    return shorten(", ".join(names[:3])) or "nobody"
+    return shorten(", ".join(names[:3]))

@@ -117,7 +117,8 @@ def of_certificate(verify_code: int, seen: Seen, target: Target, *, of_host: boo
     if verify_code in (EXPIRED, NOT_YET_VALID):
         if seen.clock_ahead is not None and abs(seen.clock_ahead) > TOLERATED:
             return describe_clock(seen.clock_ahead, target.host), SET_THE_CLOCK
-        return "", f"check this machine's clock; if it is right, whoever runs {name} has to renew its certificate"
+        clock = "if this machine's clock is right" if seen.clock_ahead is None else "this machine's clock is right"
+        return "", f"{clock}: whoever runs {name} has to renew its certificate"
     if verify_code in OTHER_NAME:
         return (
             f"somebody else answers for {name}",

@@ -82,7 +82,7 @@ def _own(error: BaseException) -> Failure | None:
 
 def _tls(error: ssl.SSLError) -> Failure:
     if isinstance(error, ssl.SSLCertVerificationError):
-        why = getattr(error, "verify_message", "") or "it could not be verified"
+        why = getattr(error, "verify_message", "").rstrip(".") or "it could not be verified"
         return Failure(FailureKind.TLS_UNTRUSTED, f"the certificate is not trusted: {why}")
     if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
         return Failure(FailureKind.EOF, "the connection was closed in the middle of TLS")

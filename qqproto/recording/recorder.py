@@ -88,11 +88,11 @@ class Recorder:
 
     def head(self) -> str:
         """The first line of a file that goes on with another one: which recording it is, and of which shards."""
-        return dump({**self._head, "continued": True, "made": self._made, "t": self._now, **self.time_of_day()})
+        return dump({**self._head, "continued": True, "made": self._made, "t": self._now, **self._time_of_day()})
 
     # -- for the shards -------------------------------------------------------------------------------------------
 
-    def add(self, made: dict[str, Any]) -> int:
+    def _add(self, made: dict[str, Any]) -> int:
         """Another shard begins; returns its number."""
         if not self._begun:
             self._begun = True
@@ -102,11 +102,11 @@ class Recorder:
         self._write(dump(line))
         return len(self._made)
 
-    def time_of_day(self) -> dict[str, float]:
+    def _time_of_day(self) -> dict[str, float]:
         """The time of day as a field, if it is known."""
         return {} if self._unix_time is None else {"unix": round(self._unix_time(), 3)}
 
-    def note(self, number: int, fields: dict[str, Any]) -> None:
+    def _note(self, number: int, fields: dict[str, Any]) -> None:
         """Something happened to a shard."""
         self._now = fields.get("t", self._now)
         self._write(dump({"m": number, **fields}))
@@ -150,7 +150,7 @@ class RecordedShard(Shard):
             "session": session_to_json(session, redactor),
             "age": session_age,
         }
-        self._number = recorder.add(clean(made, redactor))
+        self._number = recorder._add(clean(made, redactor))
 
     # -- facts ----------------------------------------------------------------------------------------------------
 
@@ -180,7 +180,7 @@ class RecordedShard(Shard):
     # -- inputs ---------------------------------------------------------------------------------------------------
 
     def start(self, now: float) -> None:
-        self._told("start", now, self._recorder.time_of_day(), super().start, now)
+        self._told("start", now, self._recorder._time_of_day(), super().start, now)
 
     def answer(self, id: int, value: Token | GatewayInfo | IdentifySlot | Failure, now: float) -> None:
         fields: dict[str, Any]
@@ -303,4 +303,4 @@ class RecordedShard(Shard):
             super().settle(dispatch)
 
     def _note(self, fields: dict[str, Any]) -> None:
-        self._recorder.note(self._number, fields)
+        self._recorder._note(self._number, fields)

@@ -6,14 +6,16 @@ import errno
 import json
 import os
 import stat
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from qqproto import Shard, ShardConfig
+from qqproto import Credentials, Shard, ShardConfig
 from qqproto.recording import lives_of, read, replay
+from qqproto_transports.asyncio import open_gateway
 from qqproto_transports.recordings import FileRecorder, read_recording
 from tests.core.hosts import half
 
@@ -168,3 +170,12 @@ def test_the_key_that_hides_contents_is_another_one_each_time(tmp_path: Path) ->
         FileRecorder(tmp_path / "2", hide_contents=True) as two,
     ):
         assert one.redactor.word("hello") != two.redactor.word("hello")
+
+
+def test_a_gateway_that_is_not_recorded_has_nothing_of_it() -> None:
+    gateway = open_gateway(Credentials("11111111", "a-secret"), intents=1)
+    assert type(gateway._shards[0]) is Shard
+
+    program = "import sys, qqproto_transports.asyncio; sys.exit('qqproto.recording' in sys.modules)"
+    paths = os.pathsep.join(path for path in sys.path if path)
+    assert subprocess.run([sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": paths}).returncode == 0

@@ -33,7 +33,9 @@ def code(page: str, folder: Path) -> list[tuple[str, str, str]]:
     found = []
     for kind, argument, body in blocks(text_of(page, folder)):
         if kind == "{eval-rst}":
-            body = "\n".join(re.findall(r"^ *\.\. .*$|^ +:[\w-]+:.*$", body, re.MULTILINE))
+            body = "\n".join(re.findall(r"^ *\.\. .*$|^ +:[\w-]+:(?: .*)?$", body, re.MULTILINE))
+        if kind == "{toctree}":
+            body = re.sub(r"^:caption: .*\n", "", body, flags=re.MULTILINE)
         if kind not in ("{admonition}", "{note}", "{tip}", "{warning}"):
             found.append((kind, argument, body))
     return found

@@ -292,10 +292,12 @@ class Conversation:
 
     def handle_timer(self, now: float) -> None:
         """A deadline may have passed; calls that come too early do no harm. Then drain :meth:`next_output`."""
-        self._notice_lag(now)
-        while self.ending is None and (timer := self.timers.pop_due(now)) is not None:
+        watch = self.watch
+        if now - watch.due > watch.tolerance:
+            self._notice_lag(now)
+        while self.ending is None and self.timers.earliest <= now and (timer := self.timers.pop_due(now)):
             self._on_timer(timer, now)
-        while self.ending is None and (beat := self.heartbeat.due(now)) is not None:
+        while self.ending is None and self.beats.earliest <= now and (beat := self.heartbeat.due(now)):
             self._on_beat(beat, now)
 
     def settle(self, dispatch: Dispatch) -> None:

@@ -32,13 +32,14 @@ class Heartbeat:
     so that a byte costs one assignment.
     """
 
-    __slots__ = ("_interval", "_judged_from", "_paused", "_period", "_policy", "_unacked_since", "acked_at",
-                 "latency", "received_at", "sent_at", "timers")  # fmt: skip
+    __slots__ = ("_interval", "_judged_from", "_patience", "_paused", "_period", "_policy", "_unacked_since",
+                 "acked_at", "latency", "received_at", "sent_at", "timers")  # fmt: skip
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
         self.timers: Timers[Beat] = Timers()
         self._interval = 0.0
+        self._patience = 0.0
         self._period = 0.0
         self._unacked_since: float | None = None
         self._judged_from = 0.0
@@ -65,6 +66,7 @@ class Heartbeat:
         a little late.
         """
         self._interval = interval
+        self._patience = max(2 * interval, self._policy.dead_after)
         self._period = interval - max(0.05 * interval, min(1.0, interval / 4))
         self.timers.set(Beat.HEARTBEAT, now + random * self._period)
         self._arm_ping(now)
@@ -72,10 +74,13 @@ class Heartbeat:
     def sent(self, now: float) -> None:
         """A heartbeat went out, for whatever reason; the next one is counted from it."""
         self.sent_at = now
-        self.timers.set(Beat.HEARTBEAT, now + self._period)
+        due = {Beat.HEARTBEAT: now + self._period}
         if self._unacked_since is None:
-            self._unacked_since = now
-            self._judge_from(now)
+            self._unacked_since = self._judged_from = now
+            if not self._paused:
+                due[Beat.PROBE] = now + self._policy.probe_after
+                due[Beat.UNACKNOWLEDGED] = now + self._patience
+        self.timers.set_all(due)
 
     def acknowledged(self, now: float) -> None:
         """Op 11 came."""
@@ -125,7 +130,7 @@ class Heartbeat:
         if not self._paused:
             self.timers.stop(Beat.SILENT)
             self.timers.set(Beat.PROBE, now + self._policy.probe_after)
-            self.timers.set(Beat.UNACKNOWLEDGED, now + max(2 * self._interval, self._policy.dead_after))
+            self.timers.set(Beat.UNACKNOWLEDGED, now + self._patience)
 
     def _judge_silence(self, beat: Beat, now: float) -> Beat | None:
         """What the silence since the last byte comes to; each silence is probed once before it is death."""

@@ -41,6 +41,7 @@ from qqproto.status import Status
 from qqproto.timers import LagWatch, Timers
 
 _NEVER = math.inf
+_TEXT = Framing.TEXT
 _CLOSING = Phase.CLOSING
 _OVER = (_CLOSING, Phase.ENDED)
 
@@ -250,14 +251,16 @@ class Shard:
 
     def receive_message(self, id: int, message: str | bytes, now: float) -> None:
         """Framing TEXT: a message came; binary is UTF-8 JSON. Then drain :meth:`next_output`."""
-        self._check_framing(Framing.TEXT, "receive_message")
+        if self._framing is not _TEXT:
+            self._check_framing(Framing.TEXT, "receive_message")
         talk = self._talk
         if talk is None or id != self._connection:
             self._outbox.stale(id)
         elif self._phase is not _CLOSING:
             mark = len(self._queue)
             talk.receive_message(message, now)
-            self._after(talk, now, mark)
+            if not self._session_up or not self._online or talk.ending is not None:
+                self._after(talk, now, mark)
 
     def connection_closed(self, id: int, code: int | None, reason: str, now: float) -> None:
         """Framing TEXT: a close frame came, with ``code``; a close of the client's own making is ``connection_lost``.
@@ -309,13 +312,15 @@ class Shard:
 
     def handle_timer(self, now: float) -> None:
         """A deadline may have passed; calls that come too early do no harm. Then drain :meth:`next_output`."""
-        self._notice_lag(now)
-        talk = self._talk
+        watch, talk = self._watch, self._talk
+        if now - watch.due > watch.tolerance:
+            self._notice_lag(now)
         if talk is not None and self._phase not in _OVER:
             mark = len(self._queue)
             talk.handle_timer(now)
-            self._after(talk, now, mark)
-        while (timer := self._timers.pop_due(now)) is not None:
+            if not self._session_up or not self._online or talk.ending is not None:
+                self._after(talk, now, mark)
+        while self._timers.earliest <= now and (timer := self._timers.pop_due(now)):
             self._on_timer(timer, now)
 
     def settle(self, dispatch: Dispatch) -> None:

@@ -74,13 +74,10 @@ class Heartbeat:
     def sent(self, now: float) -> None:
         """A heartbeat went out, for whatever reason; the next one is counted from it."""
         self.sent_at = now
-        due = {Beat.HEARTBEAT: now + self._period}
+        self.timers.set(Beat.HEARTBEAT, now + self._period)
         if self._unacked_since is None:
-            self._unacked_since = self._judged_from = now
-            if not self._paused:
-                due[Beat.PROBE] = now + self._policy.probe_after
-                due[Beat.UNACKNOWLEDGED] = now + self._patience
-        self.timers.set_all(due)
+            self._unacked_since = now
+            self._judge_from(now)
 
     def acknowledged(self, now: float) -> None:
         """Op 11 came."""
@@ -93,6 +90,7 @@ class Heartbeat:
     def start_anew(self, now: float) -> None:
         """We were stalled, or did not read: what was not heard meanwhile says nothing."""
         if self._unacked_since is not None:
+            self.timers.stop(Beat.SILENT)
             self._judge_from(now)
 
     def pause(self) -> None:
@@ -128,9 +126,9 @@ class Heartbeat:
     def _judge_from(self, now: float) -> None:
         self._judged_from = now
         if not self._paused:
-            self.timers.stop(Beat.SILENT)
-            self.timers.set(Beat.PROBE, now + self._policy.probe_after)
-            self.timers.set(Beat.UNACKNOWLEDGED, now + self._patience)
+            self.timers.set_all({
+                Beat.PROBE: now + self._policy.probe_after, Beat.UNACKNOWLEDGED: now + self._patience,
+            })  # fmt: skip
 
     def _judge_silence(self, beat: Beat, now: float) -> Beat | None:
         """What the silence since the last byte comes to; each silence is probed once before it is death."""

@@ -42,7 +42,11 @@ def never_armed(*names: Enum) -> Plant:
             self._due[name] = at
             self._look()
 
-    return replaced(Timers.set, set)
+    def set_all(self: Timers[Enum], due: dict[Enum, float]) -> None:
+        for name, at in due.items():
+            set(self, name, at)
+
+    return together(replaced(Timers.set, set), replaced(Timers.set_all, set_all))
 
 
 def policy(**changes: float) -> Plant:

@@ -70,6 +70,9 @@ CODES = st.none() | st.sampled_from([*CLOSE_CODES, 1005, 1006, 1011, 4015, 4999,
 class AnyOrder(RuleBasedStateMachine):
     """The rules are the inputs, valid, late and foreign ones; the model knows only ids and the clock."""
 
+    def make_shard(self, config: ShardConfig, **options: Any) -> Shard:
+        return Shard(config, **options)
+
     @initialize(
         seed=st.integers(0, 2**32), leave=st.sampled_from([4000, None]), resumes=st.booleans(), busy=st.booleans()
     )
@@ -79,7 +82,7 @@ class AnyOrder(RuleBasedStateMachine):
         config = ShardConfig("11111111", 1 << 25, settle="manual" if busy else "delivery")
         session = SESSION if resumes else None
         random = Randomness(seed)
-        self.shard = Shard(config, random=random, session=session, policy=self.policy, framing=Framing.TEXT)
+        self.shard = self.make_shard(config, random=random, session=session, policy=self.policy, framing=Framing.TEXT)
         self.narrator = Narrator()
         self.started = False
         self.ids: set[int] = set()

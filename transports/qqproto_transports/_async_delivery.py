@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Literal
 
 from qqproto.events import Dispatch
 from qqproto_transports._delivery import Delivery, Told
+
+_NO_BLOCK = "its block comes first: async with ..., and the iteration inside"
+_TAKEN = "somebody else waits for the next event"
 
 
 class AsyncDelivery(Delivery[Told], ABC):
@@ -28,7 +31,13 @@ class AsyncDelivery(Delivery[Told], ABC):
         while (event := self._take()) is None:
             if self._is_over():
                 raise StopAsyncIteration
-            await self._wait_for_events()
+            if self._waited_for or not self._entered:
+                raise RuntimeError(_TAKEN if self._waited_for else _NO_BLOCK)
+            self._waited_for = True
+            try:
+                await self._wait()
+            finally:
+                self._waited_for = False
         return event
 
     @asynccontextmanager
@@ -50,8 +59,8 @@ class AsyncDelivery(Delivery[Told], ABC):
         """Whether nothing more will come. Raises what is to end the iteration in place of its plain end."""
 
     @abstractmethod
-    async def _wait(self) -> None:
-        """Wait until :meth:`_wake` was called."""
+    def _wait(self) -> Awaitable[None]:
+        """What is to be awaited until :meth:`_wake` is called."""
 
     @abstractmethod
     def _wake(self) -> None:
@@ -63,14 +72,3 @@ class AsyncDelivery(Delivery[Told], ABC):
         """There is something in the buffer, or nothing more will come."""
         if self._waited_for:
             self._wake()
-
-    async def _wait_for_events(self) -> None:
-        if not self._entered:
-            raise RuntimeError("its block comes first: async with ..., and the iteration inside")
-        if self._waited_for:
-            raise RuntimeError("somebody else waits for the next event")
-        self._waited_for = True
-        try:
-            await self._wait()
-        finally:
-            self._waited_for = False

@@ -117,14 +117,15 @@ class AsyncGateway(GatewayCore[Runner], AsyncDelivery[Event], ABC):
     # -- steps ----------------------------------------------------------------------------------------------------
 
     def _arrived(self) -> None:
-        if self._buffer or self._crew.ended:
-            self._wake_waiter()
+        if self._waited_for and (self._buffer or self._crew.ended):
+            self._wake()
         self._crew.changed()
 
     def _is_over(self) -> bool:
-        if self._crew.ended:
-            self._raise_ending()
-        return self._crew.ended
+        if not self._crew.ended:
+            return False
+        self._raise_ending()
+        return True
 
     async def _save(self, timeout: float) -> None:
         """What is new in the sessions is in the store, or the time is up."""

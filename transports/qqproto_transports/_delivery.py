@@ -56,9 +56,12 @@ class Delivery(Generic[Told]):
 
     def _settle_in_hand(self) -> None:
         """The next event is asked for."""
-        dispatch, self._hand.dispatch = self._hand.dispatch, None
-        if dispatch is not None and self._settle_on == "iteration":
-            self._settle_here(dispatch)
+        hand = self._hand
+        dispatch = hand.dispatch
+        if dispatch is not None:
+            hand.dispatch = None
+            if self._settle_on == "iteration":
+                self._settle_here(dispatch)
 
     def _take(self) -> Told | None:
         """The next event to hand out, None if there is none now; after ``close`` only the last one is."""

@@ -74,7 +74,10 @@ class Crew(Generic[Runner]):
     @property
     def ended(self) -> bool:
         """Whether every shard has said its last."""
-        return all(runner.ended for runner in self.runners)
+        for runner in self.runners:  # It is asked before every wait, and nearly always the first is alive.
+            if not runner.ended:
+                return False
+        return True
 
     @property
     def bug(self) -> BaseException | None:
@@ -311,6 +314,8 @@ class GatewayCore(Delivery[Event], Generic[Runner]):
 
     def _settle_here(self, dispatch: Dispatch) -> None:
         """What the iteration settles. The sessions are looked at, so it is for where the machines are driven."""
-        self.settle(dispatch)
+        self._shards[dispatch.shard].settle(dispatch)
+        if self._draining:
+            self._crew.changed()
         if self._keeper is not None:
             self._keeper.look()

@@ -53,6 +53,8 @@ class Route:
             self._layers.append(self._tunnel)
         if secure:
             self._layers.append(_tls(make_context(), host))
+        self.bare = not self._layers
+        """Whether there is nothing on the way: what comes is what the host says."""
         self._outgoing = bytearray()
         self.established = False
         """Whether the host hears what is sent: every layer stands."""
@@ -87,7 +89,10 @@ class Route:
 
     def data_to_send(self) -> bytes:
         """What is to be sent now, if anything."""
-        self._carry_out()
+        if self._layers:
+            self._carry_out()
+        if not self._outgoing:
+            return b""
         data = bytes(self._outgoing)
         self._outgoing.clear()
         return data

@@ -39,6 +39,8 @@ class StreamCore(ABC):
         self._policy = policy
         self._route: Route | None = None
         self._opened = False
+        self._bare = False
+        """Whether the bytes that come are the host's own words: it is open, and there is nothing on the way."""
         self._over = False
         """Whether nothing more is told of it."""
 
@@ -75,6 +77,9 @@ class StreamCore(ABC):
 
     def _take(self, data: bytes | None) -> None:
         """Take what came along the route, and send what the route answers; None begins it."""
+        if self._bare and data and not self._over:
+            self._runner.data_received(self._id, data)
+            return
         route = self._route
         assert route is not None, "it was made before it was connected"
         said = b""
@@ -83,23 +88,25 @@ class StreamCore(ABC):
                 route.start()
             else:
                 said = route.receive_data(data)
-            self._write(route.data_to_send())
+            if answer := route.data_to_send():
+                self._write(answer)
         except Exception as error:
             # The peer is told what is wrong with its TLS; what the system does not take at once is dropped.
             self._put(route.data_to_send())
             self._fail(error)
             return
-        if route.established:
-            self._open()
+        if not self._opened and route.established:
+            self._open(route)
         if said and not self._over:
             self._runner.data_received(self._id, said)
         if route.ended and not self._over:
             self._runner.data_received(self._id, b"")
             self._finish()
 
-    def _open(self) -> None:
-        if not self._opened and not self._over:
+    def _open(self, route: Route) -> None:
+        if not self._over:
             self._opened = True
+            self._bare = route.bare
             self._runner.stream_opened(self._id)
 
     def _write(self, data: bytes) -> None:

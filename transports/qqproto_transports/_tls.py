@@ -103,4 +103,6 @@ class TLS:
                 self.ended = True
                 break
             chunks.append(chunk)
+            if not self._incoming.pending and not self._object.pending() and not self._incoming.eof:
+                break  # Nothing is left. Asking would cost an exception, as much as all the rest of a small read.
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)

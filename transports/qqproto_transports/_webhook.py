@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from qqproto.config import SettleMode
 from qqproto.credentials import Credentials
@@ -166,9 +166,9 @@ class CallbackAddress(AsyncDelivery[Dispatch]):
     def _is_over(self) -> bool:
         return self._closing
 
-    async def _wait(self) -> None:
+    def _wait(self) -> Awaitable[None]:
         self._arrival = asyncio.get_running_loop().create_future()
-        await self._arrival
+        return self._arrival
 
     def _wake(self) -> None:
         if not self._arrival.done():

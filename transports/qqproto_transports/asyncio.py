@@ -6,7 +6,7 @@ import asyncio
 import json
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -222,9 +222,9 @@ class Gateway(AsyncGateway[AsyncioShardRunner]):
         except RuntimeError:
             pass  # The loop is closed, and the block was left with it.
 
-    async def _wait(self) -> None:
+    def _wait(self) -> Awaitable[None]:
         self._arrival = self._loop.create_future()
-        await self._arrival
+        return self._arrival
 
     def _wake(self) -> None:
         if not self._arrival.done():

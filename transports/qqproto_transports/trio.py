@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -205,9 +205,9 @@ class Gateway(AsyncGateway[AnyioShardRunner]):
     def _close_soon(self, keep_session: bool) -> None:
         self._all.inbox.put(partial(self._all.close, keep_session=keep_session))
 
-    async def _wait(self) -> None:
+    def _wait(self) -> Awaitable[None]:
         self._arrival = anyio.Event()
-        await self._arrival.wait()
+        return self._arrival.wait()
 
     def _wake(self) -> None:
         self._arrival.set()

@@ -1,0 +1,1 @@
+"""Measurements over sockets: a server and each client in a process of its own."""

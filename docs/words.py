@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
 
 UNITS = {
     "s": "秒",
@@ -19,10 +21,14 @@ UNITS = {
     "links": "条连接",
 }
 
-CHINESE: dict[str, str] = {}
-"""The cells of the tables, and the headings above them."""
+CHINESE: dict[str, str] = {
+    english: chinese
+    for part in json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8")).values()
+    for english, chinese in part.items()
+}
+"""The cells of the tables and the headings above them, from words.json, where they stand by what they are about."""
 
-_AMOUNT = re.compile(r"([\d.,%]+(?:, [\d.]+)*) (.+)")
+_AMOUNT = re.compile(r"([\d.,%]+(?:, [\d.]+)*) ([a-z ]+)")
 
 
 def amount(text: str) -> str:
@@ -49,4 +55,10 @@ def _line(line: str) -> str:
 
 
 def _cell(text: str) -> str:
-    return CHINESE.get(text) or amount(text)
+    if text in CHINESE:
+        return CHINESE[text]
+    if code := re.fullmatch(r"(close code|error) (\d+)", text):
+        return f"{'错误' if code[1] == 'error' else '关闭码'} {code[2]}"
+    if text.startswith("after "):
+        return f"{amount(text.removeprefix('after '))}之后"
+    return amount(text)

@@ -87,7 +87,7 @@ def lives_of(lines: Sequence[Line]) -> list[Life]:
         if "made" in line.fields or "goes_on" in line.fields:
             whole = "made" in line.fields
             config = line.fields["made"] if whole else line.fields["goes_on"]["made"]
-            watchers[line.life] = _Watcher(Life(config["shard"][0], line.chapter, whole))
+            watchers[line.life] = _Watcher(Life(int(config["shard"][0]), line.chapter, whole))
             watchers[line.life].look_at_clock(line.fields.get("head", {}))
         elif line.life in watchers:
             watchers[line.life].see(line.fields)

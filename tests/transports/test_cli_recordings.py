@@ -160,6 +160,7 @@ def test_lives_whose_beginning_is_gone_are_left_out(tmp_path: Path, capsys: pyte
         ("", "has nothing in it yet"),
         ('{"event": "ready"}\n', "this is no recording"),
         ('{"recording":1}\n{"m":1,"made":{}}\n', "is damaged: a line lacks something (KeyError: 'shard')"),
+        ('{"recording":1}\n{"m":1,"made":{"shard":["\\u001b"]}}\n', "is damaged: a line lacks something (ValueError"),
     ],
 )
 def test_what_cannot_be_replayed_is_one_sentence(tmp_path: Path, text: str | None, complaint: str) -> None:

@@ -45,7 +45,7 @@ def sound(path: Path) -> Iterator[None]:
     """What a line lacks that somebody has edited is told as the file's fault."""
     try:
         yield
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise UsageError(f"{path} is damaged: a line lacks something ({type(error).__name__}: {error})") from error
 
 

@@ -21,10 +21,12 @@ def timeline(path: Path, svg: Path | None = None) -> int:
     if not lives:
         raise UsageError(f"nothing has happened yet in the recording {path}")
     console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
-    draw_on(console, lives)
+    with sound(path):
+        draw_on(console, lives)
+        picture = svg_of(lives)
     if svg is not None:
         try:
-            svg.write_text(svg_of(lives), encoding="utf-8")
+            svg.write_text(picture, encoding="utf-8")
         except OSError as error:
             raise UsageError(f"the picture {svg} cannot be written: {error.strerror}") from None
     return 0

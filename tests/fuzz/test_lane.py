@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.frames import TEXT, frame
-from tests.core.wire.alone import KINDS, STREAMS, chunked, heard_alone, heard_by, opened, whole_frames
+from tests.core.wire.alone import KINDS, STREAMS, chunked, heard_alone, heard_by, upgraded, whole_frames
 from tests.fuzz.machines import campaign
 
 
@@ -33,4 +33,4 @@ ANYTHING = st.one_of(
 def test_the_lane_with_wsproto_hears_what_wsproto_alone_hears(data: bytes, cuts: list[int]) -> None:
     heard = heard_alone(whole_frames(data))
     chunks = chunked(data, cuts)
-    assert heard_by(opened(), chunks) == heard
+    assert heard_by(upgraded(), chunks) == heard

@@ -146,10 +146,17 @@ def _items(websocket: WebSocket, chunk: bytes) -> Iterable[Received]:
     return websocket.receive(chunk) if message is None else (message,)
 
 
-def opened(make: type[WebSocket] = WebSocket) -> WebSocket:
+def upgraded() -> WebSocket:
     """One whose upgrade is through."""
-    websocket = make("wss://gateway.example/", {}, Policy())
+    websocket = WebSocket("wss://gateway.example/", {}, Policy())
     assert list(websocket.receive(accept(websocket.handshake()))) == []
+    return websocket
+
+
+def opened(make: type[WebSocket] = WebSocket) -> WebSocket:
+    """The same without an upgrade, which would take longer than what is then heard."""
+    websocket = make("wss://gateway.example/", {}, Policy())
+    websocket._wire.connection = Connection(ConnectionType.CLIENT)
     return websocket
 
 

@@ -103,6 +103,8 @@ def test_a_bot_is_there_again_after_each_kind_of_fault(name: str, framing: Frami
     for value in values(name):
         script = Script(seed=1, framing=framing, traffic=60.0, faults=(
             Fault(100.0, "revoke"), Fault(200.0, name, span=span, value=value), Fault(200.5, "rotate", value="op 7"),
+            # A Hello that asks for four heartbeats a second is not lived with for an hour.
+            Fault(200.0 + span + 60.0, "rotate", value="op 7"),
         ))  # fmt: skip
         report = simulate(script, timeline=True)
 

@@ -36,9 +36,8 @@ def live(script: Script) -> tuple[Report, Diary]:
     return report, diary
 
 
-@both_framings
-def test_seven_days_without_network(framing: Framing) -> None:
-    _, diary = live(Script(framing=framing, faults=(Fault(HOUR, "offline", span=7 * DAY),)))
+def test_seven_days_without_network() -> None:
+    _, diary = live(Script(faults=(Fault(HOUR, "offline", span=7 * DAY),)))
 
     back = HOUR + 7 * DAY
     assert len(diary.times(Offline)) == 1

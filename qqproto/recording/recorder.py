@@ -187,11 +187,11 @@ class RecordedShard(Shard):
         if isinstance(value, Token):
             fields = {"token": self._redactor.secret(value.value, "token")}
         elif isinstance(value, GatewayInfo):
-            fields = {"gateway": gateway_to_json(value, self._redactor)}
+            fields = {"gateway": clean(gateway_to_json(value, self._redactor), self._redactor)}
         elif isinstance(value, IdentifySlot):
             fields = {"slot": value.at}
         else:
-            fields = {"failure": plain(value)}
+            fields = {"failure": clean(plain(value), self._redactor)}
         self._told("answer", now, {"id": id, **fields}, super().answer, id, value, now)
 
     def connection_opened(self, id: int, now: float) -> None:
@@ -207,11 +207,11 @@ class RecordedShard(Shard):
         self._told("message", now, {"id": id, **fields}, super().receive_message, id, message, now)
 
     def connection_closed(self, id: int, code: int | None, reason: str, now: float) -> None:
-        fields = {"id": id, "code": code, "reason": reason}
+        fields = {"id": id, "code": code, "reason": self._redactor.text(reason)}
         self._told("closed", now, fields, super().connection_closed, id, code, reason, now)
 
     def connection_lost(self, id: int, failure: Failure, now: float) -> None:
-        fields = {"id": id, "failure": plain(failure)}
+        fields = {"id": id, "failure": clean(plain(failure), self._redactor)}
         self._told("lost", now, fields, super().connection_lost, id, failure, now)
 
     def reading_paused(self, now: float) -> None:
@@ -231,7 +231,7 @@ class RecordedShard(Shard):
         self._told("close", now, {"keep": keep_session}, super().close, now, keep_session=keep_session)
 
     def fail(self, message: str, now: float) -> None:
-        self._told("fail", now, {"message": message}, super().fail, message, now)
+        self._told("fail", now, {"message": self._redactor.text(message)}, super().fail, message, now)
 
     # -- outputs --------------------------------------------------------------------------------------------------
 
@@ -264,7 +264,7 @@ class RecordedShard(Shard):
         """One input: written down, then given to the machine."""
         self._settle_finished()
         self._drained = self._asked = False
-        self._note({"t": now, "in": what, **clean(fields, self._redactor)})
+        self._note({"t": now, "in": what, **fields})
         self._busy = True
         try:
             step(*args, **options)

@@ -176,7 +176,10 @@ class Redactor:
             if colon:
                 key = string if depth == 1 else ""
                 return found[0]
-            return string if key == '"t"' and depth == 1 else json.dumps(self.word(json.loads(string)))
+            if key == '"t"' and depth == 1:
+                return string
+            written = json.loads(string) if "\\" in string else string[1:-1]
+            return f'"{self.word(written)}"'
 
         return _STRING.sub(replace, text)
 

@@ -20,10 +20,14 @@ _LEFT_OUT = ("data", "dispatch", "envelope", "trace")
 """Of events: it is what the server said, and stands in the recording already."""
 
 
+_READABLE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_ASCII = json.JSONEncoder(separators=(",", ":"))
+
+
 def dump(value: Any) -> str:
     """One line of JSON."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return text if _is_unicode(text) else json.dumps(value, separators=(",", ":"))
+    text = _READABLE.encode(value)
+    return text if _is_unicode(text) else _ASCII.encode(value)
 
 
 def _is_unicode(text: str) -> bool:

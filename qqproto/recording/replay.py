@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -102,12 +102,15 @@ class Replay:
         self.report = Report()
 
     def __iter__(self) -> Iterator[Moment]:
+        whole: dict[tuple[int, int], list[dict[str, Any]]] = {}
+        for line in self._lines:
+            whole.setdefault(line.life, []).append(line.fields)
         lives: dict[tuple[int, int], _Life] = {}
         at = 0.0
         for line in self._lines:
             fields = line.fields
             if "made" in fields:
-                lives[line.life] = _Life(line, [other for other in self._lines if other.life == line.life], self._loads)
+                lives[line.life] = _Life(line, whole[line.life], self._loads)
                 self.report.shards += 1
                 continue
             life = lives.get(line.life)
@@ -147,12 +150,11 @@ def replay(lines: Sequence[Line], *, loads: Loads = json.loads) -> Report:
 class _Life:
     """One shard's life, again."""
 
-    def __init__(self, begin: Line, lines: Iterable[Line], loads: Loads) -> None:
+    def __init__(self, begin: Line, whole: Sequence[dict[str, Any]], loads: Loads) -> None:
         made = begin.fields
-        mine = [line.fields for line in lines]
-        self._numbers = deque(fields["random"] for fields in mine if "random" in fields)
+        self._numbers = deque(fields["random"] for fields in whole if "random" in fields)
         self._streams: dict[int, Outgoing] = {}
-        for fields in mine:
+        for fields in whole:
             if fields.get("in") == "data":
                 self._streams.setdefault(fields["id"], Outgoing()).reads.append(fields)
         self.raised: Exception | None = None

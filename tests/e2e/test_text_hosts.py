@@ -17,6 +17,7 @@ import anyio
 import pytest
 
 from qqproto import Disconnected, Dispatch, Failure, FailureKind, Policy, Ready, Resumed, Stopped
+from qqproto.recording import Recorder, read, replay
 from qqproto_transports.asyncio import Closed
 from qqproto_transports.local_gateway import LocalGateway
 from tests.e2e.text_hosts import AiohttpHost, Gone, Host, TrioHost, WebsocketsHost
@@ -58,11 +59,11 @@ class World:
         self.stage = stage
         self.host = host
 
-    def bot(self, host: Host | None = None, policy: Policy = QUICK) -> Any:
+    def bot(self, host: Host | None = None, policy: Policy = QUICK, **options: Any) -> Any:
         """The bot's gateway, not entered yet."""
         host = host or self.host
         account = self.stage.account(http=host.http, policy=policy)
-        return self.stage.driver.module.open_gateway(account, intents=INTENTS, websocket=host)
+        return self.stage.driver.module.open_gateway(account, intents=INTENTS, websocket=host, **options)
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait until ``condition`` holds, which is looked at in the platform's thread."""
@@ -235,3 +236,21 @@ async def test_the_example() -> None:
             say(local, "hello")
             await process.line("'hello'")
             assert process.errors == []
+
+
+@in_settings("asyncio-aiohttp", "trio-websocket")
+async def test_a_host_with_its_own_websocket_is_recorded_by_its_messages(world: World) -> None:
+    written: list[str] = []
+    recorder = Recorder(written.append)
+    async with world.bot(record=recorder) as gateway:
+        await until(gateway, Ready)
+        world.stage.say("hello")
+        await until(gateway, Dispatch)
+        world.stage.reset()
+        await until(gateway, Resumed)
+
+    report = replay(read(written))
+    assert report.difference is None, str(report.difference)
+    assert any('"in":"message"' in line for line in written)
+    for secret in world.stage.secrets():
+        assert secret not in "".join(written)

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -26,11 +27,20 @@ _FORKS.set_forkserver_preload(["tests.crash.bot", "httpx", "sqlite3"])
 
 
 def live(make: Callable[[Orders, Journal], Bot], orders: Orders, pipe: Connection) -> None:
-    """The life of one process."""
+    """The life of one process, which ends with that of the campaign."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the campaign, which ends in order.
+    threading.Thread(target=_end_with_the_campaign, daemon=True).start()
     journal = Journal(pipe.fileno())
     journal.write("up")
     asyncio.run(make(orders, journal).live())
+
+
+def _end_with_the_campaign() -> None:
+    """Who is killed cannot end its bots, which would go on for ever: each sees to it by itself."""
+    campaign = multiprocessing.parent_process()
+    assert campaign is not None, "this is a child"
+    campaign.join()
+    os._exit(1)
 
 
 @dataclass(slots=True)

@@ -49,3 +49,12 @@ class GivesUp(Bot):
 
     async def work(self) -> None:
         raise SystemExit(3)
+
+
+class Idles(Bot):
+    """It has the store open, and nothing more to do or to write."""
+
+    async def live(self) -> None:
+        with SQLiteStore(self.orders.store):
+            self.journal.write("open")
+            await asyncio.Event().wait()

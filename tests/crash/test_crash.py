@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,11 +12,13 @@ from pathlib import Path
 import pytest
 
 from qqproto import SettleMode
+from qqproto_transports.stores import SQLiteStore, StoreInUse
 from tests.crash.__main__ import summary
 from tests.crash.bot import Bot, Orders
 from tests.crash.campaign import Campaign, Plan, Result, plans
 from tests.crash.journal import Journal
 from tests.crash.planted import Forgets, GivesUp, SettlesFirst, TellsNobody
+from tests.scenarios.drivers import eventually
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a process is not killed on Windows as it is elsewhere")
 
@@ -51,6 +55,44 @@ def test_in_the_middle_of_a_save_and_of_a_load_and_of_a_replay(tmp_path: Path) -
     result = campaign(tmp_path, in_turn(*[Plan(*moment, "manual", 0.05, 1) for moment in moments]), len(moments))
     assert result.kept, summary(result)
     assert set(result.moments) == {word for word, _ in moments}
+
+
+CAMPAIGN = """
+import asyncio, sys
+from qqproto import Credentials, Endpoints
+from tests.crash.bot import Orders
+from tests.crash.nursery import born
+from tests.crash.planted import Idles
+
+async def main():
+    orders = Orders(Credentials("1", "secret"), Endpoints(), sys.argv[1], "iteration", 1.0, 1)
+    async with born(Idles, orders, lambda entry: print(entry.word, flush=True)):
+        await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+def test_a_campaign_that_is_killed_leaves_no_bot_behind(tmp_path: Path) -> None:
+    store = tmp_path / "bot.sqlite"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    killed = subprocess.Popen(
+        [sys.executable, "-c", CAMPAIGN, str(store)], stdout=subprocess.PIPE, env=environment, text=True
+    )
+    with killed:
+        assert killed.stdout is not None
+        assert [killed.stdout.readline() for _ in range(2)] == ["up\n", "open\n"]
+        assert not _is_free(store)
+        killed.kill()
+    eventually(lambda: _is_free(store))
+
+
+def _is_free(store: Path) -> bool:
+    try:
+        SQLiteStore(store).close()
+    except StoreInUse:
+        return False
+    return True
 
 
 def test_the_same_seed_kills_at_the_same_moments() -> None:

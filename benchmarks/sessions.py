@@ -1,50 +1,50 @@
-"""What settling and saving cost: a bot on real sockets with and without a store, in CPU time an event."""
+"""What settling and saving cost: bots on real sockets with and without a store, in CPU time an event."""
 
 from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import os
 import tempfile
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any, Literal
 
+import trio
+
+import qqproto_transports.asyncio
+import qqproto_transports.sync
+import qqproto_transports.trio
 from benchmarks.figures import Figure
 from benchmarks.race import Times, figure
-from qqproto import Credentials, Dispatch, Endpoints, Intents, Policy, Ready, SettleMode
+from qqproto import Credentials, Dispatch, Endpoints, Event, Intents, Policy, Ready
 from qqproto.testing import group_at_message
-from qqproto_transports.asyncio import BotAccount, Gateway, open_gateway
 from qqproto_transports.local_gateway import LocalGateway
 from qqproto_transports.stores import SavedSession, SQLiteStore
 
+Driver = Literal["asyncio", "trio", "sync"]
+Kind = Literal["unsettled", "settled", "saved"]
+
 _WARM_UP = 1200
 """Events before the clock starts: a session that is saved has a thousand names by then, and no more later."""
-
-
-@dataclass(frozen=True, slots=True)
-class Traffic:
-    """So many events, and how many of them come at a time; ``each_saved``: the next one comes when it is."""
-
-    name: str
-    events: int
-    burst: int
-    each_saved: bool = False
-
-
-TRAFFIC = (
-    Traffic("as fast as they come", 20_000, 500),
-    Traffic("one at a time", 1_000, 1),
-    Traffic("one a second, so that each is saved", 100, 1, each_saved=True),
-)
+_SAVE_EVERY = 0.002
+"""Seconds, where each event is to be saved: longer than one takes ..."""
+_PAUSE = 0.004
+"""... and shorter than those after which the platform sends what it is asked for; the bot is asleep by then."""
+_BUSY, _BURST = 20_000, 500
+_LONE = 300
+_NOBODYS = -1
+"""No event's sequence."""
 
 
 def saving(rounds: int) -> list[Figure]:
     """What settling and what saving add to an event, in CPU time of the bot's process, all of its threads.
 
-    Each round runs every kind of bot once, in turn, so that a slow moment of the machine hits all alike.
+    Each round runs every kind of bot once, in turn, so that a slow moment of the machine hits all alike. The first
+    round is thrown away.
     """
     ours, theirs = multiprocessing.Pipe()
     platform = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs,), daemon=True)
@@ -52,95 +52,141 @@ def saving(rounds: int) -> list[Figure]:
     theirs.close()
     try:
         credentials, endpoints = ours.recv()
-        return [row for traffic in TRAFFIC for row in _measure(traffic, rounds, ours, credentials, endpoints)]
+        measure = partial(_measure, rounds, ours, credentials, endpoints)
+        busy = measure("asyncio", ("unsettled", "settled", "saved"), _BUSY, _BURST)
+        return [
+            *(
+                figure("saving", f"{kind}, as fast as they come", busy, kind, peer)
+                for kind, peer in (("settled", "unsettled"), ("saved", "settled"))
+            ),
+            *(_lone(driver, measure(driver, ("settled", "saved"), _LONE, 1)) for driver in _DRIVERS),
+        ]
     finally:
         platform.kill()
         platform.join()
 
 
 def _measure(
-    traffic: Traffic, rounds: int, pipe: Connection, credentials: Credentials, endpoints: Endpoints
-) -> list[Figure]:
-    times: dict[str, list[float]] = {"unsettled": [], "settled": [], "saved": []}
-    for _ in range(rounds):
-        for kind, found in times.items():
-            seconds = asyncio.run(Bot(kind, traffic, pipe).live(credentials, endpoints))
-            found.append(seconds / traffic.events)
-    return [
-        figure("saving", f"{ours}, {traffic.name}", {kind: Times(found) for kind, found in times.items()}, ours, peer)
-        for ours, peer in (("settled", "unsettled"), ("saved", "settled"))
-    ]
+    rounds: int, pipe: Connection, credentials: Credentials, endpoints: Endpoints,
+    driver: Driver, kinds: tuple[Kind, ...], events: int, burst: int,
+) -> dict[str, Times]:  # fmt: skip
+    times: dict[str, list[float]] = {kind: [] for kind in kinds}
+    for number in range(rounds + 1):
+        for kind in kinds:
+            seconds = Bot(driver, kind, pipe, events, burst).live(credentials, endpoints)
+            if number:
+                times[kind].append(seconds / events)
+    return {kind: Times(found) for kind, found in times.items()}
+
+
+def _lone(driver: Driver, times: dict[str, Times]) -> Figure:
+    """What its save costs an event that is alone in its second, next to all else that the event costs."""
+    event, both = times["settled"], times["saved"]
+    ratio, low, high = both.ratio(event)
+    return Figure(
+        "saving", f"the save of an event that is alone, {driver}", "the event", "µs",
+        (both.best - event.best) * 1e6, event.best * 1e6, ratio - 1, low - 1, high - 1, target=1.0,
+    )  # fmt: skip
 
 
 # -- the bot -----------------------------------------------------------------------------------------------------------
 
+_DRIVERS: dict[Driver, Any] = {
+    "asyncio": qqproto_transports.asyncio,
+    "trio": qqproto_transports.trio,
+    "sync": qqproto_transports.sync,
+}
+
 
 class Bot:
-    """Asks the platform for events, and counts them. ``kind`` is one of the columns."""
+    """Asks the platform for so many events, and counts them.
 
-    def __init__(self, kind: str, traffic: Traffic, pipe: Connection) -> None:
+    With a store and one event at a time it asks for the next one when the one before is saved: that is how it goes with
+    an event a second, only faster.
+    """
+
+    def __init__(self, driver: Driver, kind: Kind, pipe: Connection, events: int, burst: int) -> None:
+        self._driver = driver
         self._kind = kind
-        self._traffic = traffic
         self._pipe = pipe
-        self._asked = self._heard = 0
-        self._waits_for_save = kind == "saved" and traffic.each_saved
+        self._events = events
+        self._burst = burst
+        self._waits_for_save = kind == "saved" and burst == 1
+        self._heard = self._asked = 0
+        self._sequence = _NOBODYS
+        self._began = self._seconds = 0.0
 
-    async def live(self, credentials: Credentials, endpoints: Endpoints) -> float:
+    def live(self, credentials: Credentials, endpoints: Endpoints) -> float:
         """The CPU seconds that the events took."""
-        settle: SettleMode = "manual" if self._kind == "unsettled" else "iteration"
-        policy = Policy(save_every=1e-6 if self._traffic.each_saved else 1.0, max_unsettled=10)
+        driver = _DRIVERS[self._driver]
         with ExitStack() as stack:
             store = None
             if self._kind == "saved":
                 folder = stack.enter_context(tempfile.TemporaryDirectory())
-                store = _Told(stack.enter_context(SQLiteStore(Path(folder, "bot.sqlite"))), self._on_saved)
-            account = BotAccount(credentials, endpoints=endpoints)
-            intents = Intents.GROUP_AND_C2C_EVENT
-            gateway = open_gateway(account, intents=intents, settle=settle, store=store, policy=policy)
-            async with gateway:
-                async for event in gateway:
-                    if isinstance(event, Ready):
-                        break
-                await self._hear(gateway, _WARM_UP, _WARM_UP)
-                before = time.process_time()
-                await self._hear(gateway, self._traffic.events, self._traffic.burst)
-                seconds = time.process_time() - before
-                await gateway.aclose(keep_session=False)
-        return seconds
+                store = _Told(stack.enter_context(SQLiteStore(Path(folder, "bot.sqlite"))), self)
+            gateway = driver.open_gateway(
+                driver.BotAccount(credentials, endpoints=endpoints),
+                intents=Intents.GROUP_AND_C2C_EVENT,
+                settle="manual" if self._kind == "unsettled" else "iteration",
+                store=store,
+                policy=Policy(save_every=_SAVE_EVERY if self._waits_for_save else 1.0, max_unsettled=10),
+            )
+            match self._driver:
+                case "asyncio":
+                    asyncio.run(self._iterate(gateway))
+                case "trio":
+                    trio.run(self._iterate, gateway)
+                case "sync":
+                    with gateway:
+                        for event in gateway:
+                            self._on_event(event, gateway)
+        return self._seconds
 
-    async def _hear(self, gateway: Gateway, events: int, burst: int) -> None:
-        self._asked = self._heard = 0
-        self._ask(burst)
-        async for event in gateway:
-            self._heard += isinstance(event, Dispatch)
-            if self._heard == events:
-                return
-            if self._heard == self._asked and not (self._waits_for_save and burst == 1):
-                self._ask(burst)
-
-    def _on_saved(self) -> None:
-        if 0 < self._heard == self._asked < self._traffic.events and self._traffic.each_saved:
+    def on_saved(self, saved: SavedSession) -> None:
+        """In the store's thread."""
+        if self._waits_for_save and saved.session.settled == self._sequence:
             self._ask(1)
 
-    def _ask(self, burst: int) -> None:
-        self._asked += burst
-        self._pipe.send(burst)
+    async def _iterate(self, gateway: Any) -> None:
+        async with gateway:
+            async for event in gateway:
+                self._on_event(event, gateway)
+
+    def _on_event(self, event: Event, gateway: Any) -> None:
+        if isinstance(event, Ready):
+            self._ask(_WARM_UP)
+        if not isinstance(event, Dispatch):
+            return
+        self._heard += 1
+        if self._heard == _WARM_UP:
+            self._began = time.process_time()
+        elif self._heard == _WARM_UP + self._events:
+            self._seconds = time.process_time() - self._began
+            self._sequence = _NOBODYS
+            gateway.close(keep_session=False)
+            return
+        if self._heard == self._asked:
+            assert event.sequence is not None
+            self._sequence = event.sequence
+            if not self._waits_for_save:
+                self._ask(self._burst)
+
+    def _ask(self, count: int) -> None:
+        self._asked += count
+        os.write(self._pipe.fileno(), count.to_bytes(2, "big"))
 
 
 class _Told:
-    """A store that says on the event loop when it has saved."""
+    """A store that says when it has saved."""
 
-    def __init__(self, store: SQLiteStore, on_saved: Callable[[], None]) -> None:
-        self._store = store
-        self._on_saved = on_saved
-        self._loop = asyncio.get_running_loop()
-
-    def load(self, app_id: str, shard: tuple[int, int], /) -> SavedSession | None:
-        return self._store.load(app_id, shard)
+    def __init__(self, store: SQLiteStore, bot: Bot) -> None:
+        self._bot = bot
+        self.load = store.load
+        self._save = store.save
 
     def save(self, saved: SavedSession, /) -> None:
-        self._store.save(saved)
-        self._loop.call_soon_threadsafe(self._on_saved)
+        self._save(saved)
+        self._bot.on_saved(saved)
 
 
 # -- the platform, in a process of its own -----------------------------------------------------------------------------
@@ -154,16 +200,19 @@ async def _send_what_is_asked_for(pipe: Connection) -> None:
     async with LocalGateway() as gateway:
         gateway.platform.bot.call_every = 1e-3
         gateway.platform.bot.max_concurrency = 10_000
-        number = 0
+        loop, number = asyncio.get_running_loop(), 0
 
-        def send() -> None:
+        def send(count: int) -> None:
             nonlocal number
             session = list(gateway.platform.sessions.values())[-1]
-            for _ in range(pipe.recv()):
+            for _ in range(count):
                 number += 1
                 message = group_at_message("今天晚上八点在群里开会，请大家准时参加。" * 4, id=f"ROBOT1.0_{number:020d}")
                 session.dispatch("GROUP_AT_MESSAGE_CREATE", message, gateway.now)
 
-        asyncio.get_running_loop().add_reader(pipe.fileno(), send)
+        def on_asked() -> None:
+            loop.call_later(_PAUSE, send, int.from_bytes(os.read(pipe.fileno(), 2), "big"))
+
+        loop.add_reader(pipe.fileno(), on_asked)
         pipe.send((gateway.credentials, gateway.endpoints))
         await asyncio.Event().wait()

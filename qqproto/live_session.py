@@ -73,7 +73,7 @@ class LiveSession:
         live.settlement.restore(session.settled, session.ahead, session.missing)
         live.restored = True
         # Not one by one: the memory counts dispatches, and a dispatch has two names.
-        recall.done.remember(session.done, since)
+        recall.done.remember(tuple(session.done), since)
         return live
 
     @property
@@ -82,6 +82,19 @@ class LiveSession:
         self._fold()
         self._expected = _NONE
         return self._settlement
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """That of the settlement. What only came makes no difference to it, and is left in the journal."""
+        if self._settled:
+            self._fold()
+        return self._settlement.progress
+
+    @property
+    def unsettled(self) -> int:
+        """How many dispatches came and are not settled."""
+        self._fold()
+        return self._settlement.unsettled
 
     def resuming(self) -> None:
         """A Resume was sent: what comes until :meth:`resumed` is replayed."""
@@ -195,7 +208,8 @@ class LiveSession:
 
     def value(self, config: ShardConfig) -> Session:
         """What may be saved of it now."""
-        settlement = self.settlement
+        self._fold()
+        settlement = self._settlement
         return Session(
             id=self.id,
             app_id=config.app_id,

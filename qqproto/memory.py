@@ -6,6 +6,7 @@ from collections import OrderedDict, deque
 from collections.abc import Iterable
 from typing import TypeAlias
 
+from qqproto.event_names import GrowingNames, Names
 from qqproto.events import Dispatch
 from qqproto.protocol.dispatch_types import EVENT_NAMING_TYPES
 
@@ -40,17 +41,19 @@ def names_of(dispatch: Dispatch) -> tuple[str, ...]:
 class Memory:
     """Remembers the names of the last ``size`` dispatches for ``life`` seconds.
 
-    Remembering is one append; the names are indexed when somebody asks, which is after a gap, in a replay or for a step
-    back, and never in the common case.
+    Remembering is one append; the names are indexed when somebody asks, which is after a gap, in a replay, for a step
+    back or to save them, and never in the common case.
     """
 
-    __slots__ = ("_index", "_life", "_log", "_size")
+    __slots__ = ("_growing", "_index", "_life", "_log", "_size")
 
     def __init__(self, *, size: int, life: float) -> None:
         self._size = size
         self._life = life
         self._log: deque[tuple[float, tuple[str, ...]] | Trace] = deque(maxlen=size)
         self._index: OrderedDict[str, float] = OrderedDict()
+        self._growing: GrowingNames | None = None
+        """The same names once more, if somebody wants all of them from time to time."""
 
     def remember(self, names: tuple[str, ...], now: float) -> None:
         """One dispatch more; the oldest one beyond ``size`` is forgotten."""
@@ -65,18 +68,29 @@ class Memory:
         self._fold(now)
         return any(name in self._index for name in names)
 
-    def names(self, now: float) -> tuple[str, ...]:
+    def names(self, now: float) -> Names:
         """Every name that is remembered, oldest first."""
         self._fold(now)
-        return tuple(self._index)
+        if self._growing is None:
+            self._growing = GrowingNames(self._index)
+        return self._growing.now()
 
     def _fold(self, now: float) -> None:
-        index = self._index
+        index, growing = self._index, self._growing
         while self._log:
             entry = self._log.popleft()
             for name in entry[1] if len(entry) == 2 else names_in(entry):
+                known = index.get(name)
+                if known == entry[0]:
+                    continue  # It is the same dispatch, settled once more.
+                if known is not None:
+                    index.move_to_end(name)
+                    growing = self._growing = None  # It is another sequence, and not one that has grown.
+                elif growing is not None:
+                    growing.add(name)
                 index[name] = entry[0]
-                index.move_to_end(name)
         # A dispatch has two names at most.
         while index and (len(index) > 2 * self._size or now - next(iter(index.values())) > self._life):
             index.popitem(last=False)
+            if growing is not None:
+                growing.forget_oldest()

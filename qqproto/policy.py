@@ -73,6 +73,9 @@ class Policy:
     """A saved session older than this is not resumed, nor one that has been without a connection for longer."""
     save_every: float = 1.0
     """A driver saves sessions at most this often; what was settled since then may come again after a crash."""
+    store_timeout: float = 10.0
+    """A store that has not answered for so long is told, and a bot that waits for its session begins without. SQLite
+    gives a lock of somebody else's 5 s."""
     offline_grace: float = 60.0
     """How long a shard may be away before the application is told ``Offline``."""
     leave_code: int | None = 4000

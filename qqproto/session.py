@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,8 +26,8 @@ class Session:
 
     ``received`` is the highest sequence that came, ``settled`` the highest up to which the application has finished
     with everything, ``ahead`` what it has finished with above that, ``missing`` what did not come below it, and
-    ``done`` the names of the last events that it has finished with. It belongs to one bot, one shard layout and one set
-    of intents, and is refused for another.
+    ``done`` the names of the last events that it has finished with, oldest first, a sequence that does not change. It
+    belongs to one bot, one shard layout and one set of intents, and is refused for another.
     """
 
     id: str
@@ -38,7 +39,7 @@ class Session:
     user: User
     ahead: tuple[int, ...] = ()
     missing: tuple[int, ...] = ()
-    done: tuple[str, ...] = ()
+    done: Sequence[str] = ()
 
     def unfit_for(self, config: ShardConfig) -> str | None:
         """Why it cannot be resumed with ``config``, None if it can."""
@@ -55,6 +56,7 @@ class Session:
         # Not `asdict`, which copies every name: a session is saved every second.
         fields = {field: getattr(self, field) for field in self.__slots__}
         fields["user"] = {"id": self.user.id, "username": self.user.username}
+        fields["done"] = list(self.done)
         return json.dumps({"version": _VERSION, **fields}, ensure_ascii=False, separators=(",", ":")).encode()
 
     @classmethod

@@ -117,7 +117,8 @@ class Settlement:
     @property
     def progress(self) -> tuple[int, int]:
         """Equal as long as nothing was passed over and nothing was settled."""
-        return self.settled, self._count
+        self._fold()
+        return self._first() - 1, self._count
 
     def is_open(self, sequence: int | None) -> bool:
         """Whether this sequence came and is not settled."""
@@ -134,6 +135,8 @@ class Settlement:
     def ahead(self) -> tuple[int, ...]:
         """What is settled above ``settled``, in order."""
         settled, open_ = self.settled, self._open
+        if not (self.out_of_order or self._order or self._late):
+            return ()
         self.out_of_order = {number for number in self.out_of_order if number > settled}
         ahead = self.out_of_order.union(number for number in self._order if number not in open_)
         if self._late:
@@ -146,6 +149,8 @@ class Settlement:
     @property
     def missing(self) -> tuple[int, ...]:
         """What is missing up to ``settled``; the replay that a next process asks for begins above it."""
+        if not self._missing:
+            return ()
         settled = self.settled
         return tuple(sequence for sequence, surely in self._missing.items() if surely and sequence <= settled)
 

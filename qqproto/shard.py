@@ -132,12 +132,12 @@ class Shard:
     @property
     def progress(self) -> tuple[str, int, int] | None:
         """Equal as long as there is nothing new in :attr:`session` that is worth a save; None without a session."""
-        return (self._live.id, *self._live.settlement.progress) if self._live else None
+        return (self._live.id, *self._live.progress) if self._live else None
 
     @property
     def unsettled(self) -> int:
         """How many dispatches of the session came and are not settled."""
-        return self._live.settlement.unsettled if self._live else 0
+        return self._live.unsettled if self._live else 0
 
     def is_unsettled(self, dispatch: Dispatch) -> bool:
         """Whether ``dispatch`` is one of them."""

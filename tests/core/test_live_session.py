@@ -164,6 +164,9 @@ class Course:
         elif step == "resumed":
             self.heard.append(self.live.resumed(None))
         elif step == "save":
+            given_up, progress = self.live.settlement.given_up if self.asked else 0, self.live.progress
+            assert self.live.unsettled == self.live.settlement.unsettled
+            assert progress == self.live.settlement.progress or given_up != self.live.settlement.given_up
             self.heard.append(self.live.value(CONFIG))
             self.heard.append((self.live.settlement.unsettled, self.live.settlement.oldest(self.now)))
         elif step == "wait":

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -67,11 +68,45 @@ def test_what_comes_again_is_remembered_anew() -> None:
     assert memory.knows(("a",), 110.0)
 
 
+def test_its_names_grow_from_one_time_to_the_next() -> None:
+    memory = Memory(size=2, life=60.0)
+    states = []
+    for number in range(4):
+        memory.remember((f"e-{number}", f"m-{number}"), float(number))
+        states.append(memory.names(float(number)))
+    assert states[-1] == ("e-2", "m-2", "e-3", "m-3")
+    assert [now.grown_from(before) for before, now in pairwise(states)] == [
+        ("e-1", "m-1"), ("e-2", "m-2"), ("e-3", "m-3")
+    ]  # fmt: skip
+    assert memory.names(100.0).grown_from(states[-1]) == ()
+
+
+def test_the_same_dispatch_once_more_changes_nothing() -> None:
+    memory = Memory(size=10, life=60.0)
+    memory.remember(("a",), 0.0)
+    memory.remember(("b",), 1.0)
+    before = memory.names(1.0)
+    memory.remember(("a",), 0.0)
+    assert memory.names(1.0).grown_from(before) == ()
+
+
+def test_what_comes_again_is_among_the_newest_and_nothing_has_grown() -> None:
+    memory = Memory(size=10, life=60.0)
+    memory.remember(("a",), 0.0)
+    memory.remember(("b",), 1.0)
+    before = memory.names(1.0)
+    memory.remember(("a",), 2.0)
+    assert memory.names(2.0) == ("b", "a")
+    assert memory.names(2.0).grown_from(before) is None
+    assert memory.names(60.5) == ("b", "a")
+    assert memory.names(61.5) == ("a",)
+
+
 @given(st.lists(st.integers(0, 40), max_size=200), st.integers(1, 8))
 def test_it_is_bounded_and_keeps_the_newest(numbers: list[int], size: int) -> None:
     memory = Memory(size=size, life=1e9)
-    for number in numbers:
-        memory.remember((f"e-{number}", f"m-{number}"), 0.0)
+    for time, number in enumerate(numbers):
+        memory.remember((f"e-{number}", f"m-{number}"), float(time))
         if number % 3 == 0:
             memory.knows((), 0.0)
     names = memory.names(0.0)

@@ -15,7 +15,7 @@ from qqproto import Dispatch, Event, Policy, Ready, Resumed, SessionRefused, Sto
 from qqproto.protocol.opcodes import Opcode
 from qqproto_transports.local_gateway import LocalGateway
 from qqproto_transports.stores import MemoryStore, SavedSession
-from tests.transports.bots import Gateway, bot_at, on_both_drivers, say, until
+from tests.transports.bots import QUICK, Gateway, bot_at, on_both_drivers, say, until
 from tests.transports.loops import eventually, nothing_left_behind, on_loop
 
 pytestmark = on_both_drivers
@@ -524,3 +524,34 @@ async def test_a_store_that_hangs_neither_keeps_the_bot_nor_its_end() -> None:
             assert time.monotonic() - before < 20.0
         assert gateway.stopped is not None
         store.gate.set()
+
+
+@on_loop
+async def test_a_store_that_hangs_while_it_loads_is_told_and_the_bot_begins_anew() -> None:
+    store = Watched()
+    store.gate.clear()
+    policy = replace(QUICK, store_timeout=0.05)
+    async with LocalGateway() as local, bot_at(local, store=store, policy=policy) as gateway:
+        failed = await until(gateway, lambda event: True)
+        assert failed == StoreFailed(0, "load", "TimeoutError: no answer for 0.05 s")
+        await until(gateway, is_ready)
+        say(local, "hello")
+        assert await contents(gateway, 1) == [("hello", False)]
+        store.gate.set()
+        await eventually(lambda: store.saves)
+        assert store.together == 0
+
+
+@on_loop
+async def test_a_save_at_the_end_that_fails_is_told_before_the_end() -> None:
+    store = Watched()
+    async with LocalGateway() as local, bot_at(local, store=store) as gateway:
+        await until(gateway, is_ready)
+        await eventually(lambda: store.saves)
+        store.failure = OSError(28, "No space left on device")
+        say(local, "the last one")
+        await contents(gateway, 1)
+        closing = asyncio.ensure_future(gateway.aclose(drain=5.0))
+        events = [event async for event in gateway]
+        await closing
+        assert [type(event) for event in events] == [StoreFailed, Stopped]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -42,17 +41,26 @@ class Bench(Keeper):
         self.alarm: float | None = None
         self.threads = True
         self.changes = 0
-        self._jobs: list[tuple[Callable[[], list[Any]], Callable[[list[Any]], None]]] = []
+        self.wakes = 0
+        self.post: Callable[[Callable[[], object]], object] | None = None
+        self._jobs: list[Callable[[], None]] = []
         self.serve(self.shards, self.events.append, self._count)
 
     def _count(self) -> None:
         self.changes += 1
 
-    def _in_thread(self, job: Callable[[], list[Any]], done: Callable[[list[Any]], None]) -> None:
+    def _in_thread(self, job: Callable[[], None]) -> None:
         if not self.threads:
             raise RuntimeError("can't start new thread")
         assert not self._jobs, "two calls of the store at a time"
-        self._jobs.append((job, done))
+        self._jobs.append(job)
+
+    def _post(self, call: Callable[[], object]) -> None:
+        self.wakes += 1
+        if self.post is None:
+            call()
+        else:
+            self.post(call)
 
     def _set_alarm(self, at: float | None) -> None:
         self.alarm = at
@@ -60,8 +68,7 @@ class Bench(Keeper):
     def work(self) -> None:
         """The worker thread does what it was given, and whatever comes of it."""
         while self._jobs:
-            job, done = self._jobs.pop()
-            done(job())
+            self._jobs.pop()()
 
     @property
     def working(self) -> bool:
@@ -118,7 +125,7 @@ def test_a_session_is_saved_when_it_begins() -> None:
     assert bench.working
     bench.work()
     assert bench.saved == [1]
-    assert bench.changes == 1
+    assert bench.wakes == bench.changes == 0, "nobody waits for it"
 
 
 def test_what_is_settled_is_saved_at_once_and_then_once_a_second() -> None:
@@ -147,9 +154,11 @@ def test_what_another_thread_settles_is_found_within_a_second() -> None:
     bench.look()
     bench.run(10.3)
     host.shard.settle(events[0])
-    bench.run(1.0)
+    bench.settled()
+    bench.run(0.1)
     assert bench.saved == [1, 2]
     host.shard.settle(events[1])
+    bench.settled()
     bench.run(1.0)
     assert bench.saved == [1, 2, 3]
 
@@ -158,7 +167,7 @@ def test_when_all_is_settled_nobody_is_woken_for_minutes() -> None:
     host, bench = live()
     host.shard.settle(receive(host, 2)[0])
     bench.look()
-    bench.run(1.5)
+    bench.run(Policy().store_timeout + 0.5)
     assert bench.alarm is not None
     assert bench.alarm - bench.now > 300.0
 
@@ -357,8 +366,7 @@ def test_a_failure_that_took_long_is_not_tried_again_at_once() -> None:
     bench.store.failure = OSError("locked")
     bench.look()
     bench.now += 5.0
-    job, done = bench._jobs.pop()
-    done(job())
+    bench._jobs.pop()()
     assert not bench.working
     assert bench.alarm is not None
     assert bench.alarm > bench.now
@@ -373,6 +381,107 @@ def test_a_system_without_threads_is_a_store_that_fails() -> None:
     bench.threads = True
     bench.run(1.0)
     assert bench.saved == [1, 2]
+
+
+def test_a_store_that_does_not_answer_when_it_is_to_save_is_told_once_and_the_save_counts_when_it_is_done() -> None:
+    host, bench = live()
+    host.shard.settle(receive(host, 2)[0])
+    bench.look()
+    assert bench.alarm == bench.now + Policy().store_timeout
+    bench.now = bench.alarm
+    bench.handle_timer()
+    assert bench.events == [StoreFailed(0, "save", "TimeoutError: no answer for 10 s")]
+    host.shard.settle(receive(host, 3)[0])
+    for _ in range(3):
+        bench.now += 10.0
+        bench.look()
+    bench.hurry()
+    assert not bench.at_rest
+    bench.work()
+    assert bench.at_rest
+    assert (bench.saved, len(bench.events)) == ([1, 2, 3], 1)
+
+
+def test_a_store_that_does_not_answer_when_it_is_to_load_has_nothing_and_what_it_says_later_is_too_late() -> None:
+    bench = Bench()
+    bench.store.save(SavedSession(SESSION, 1.0))
+    found: list[dict[int, tuple[Session, float]]] = []
+    bench.load([CONFIG], found.append)
+    assert bench.alarm == Policy().store_timeout
+    bench.now = bench.alarm
+    bench.handle_timer()
+    assert found == [{}]
+    assert bench.events == [StoreFailed(0, "load", "TimeoutError: no answer for 10 s")]
+    assert bench.changes == 1
+    host = host_in()
+    bench.shards[0] = host.shard
+    bench.look()
+    assert bench.saved == [41]
+    bench.work()
+    assert found == [{}]
+    assert bench.saved == [41, 1], "the new session is saved as soon as the store is there"
+
+
+# -- whom it wakes -----------------------------------------------------------------------------------------------------
+
+
+def test_nobody_is_woken_for_a_save_that_nobody_waits_for() -> None:
+    host, bench = live()
+    for sequence in range(2, 12):
+        host.shard.settle(receive(host, sequence)[0])
+        bench.look()
+        bench.work()
+        bench.now += 1.5
+        bench.look()
+    assert bench.saved == list(range(1, 12))
+    assert (bench.wakes, bench.changes) == (0, 0)
+
+
+def test_who_looks_while_a_save_is_under_way_is_told_when_it_is_done() -> None:
+    host, bench = live()
+    events = receive(host, 2, 3)
+    host.shard.settle(events[0])
+    bench.look()
+    bench.look()
+    bench.work()
+    assert (bench.wakes, bench.changes) == (1, 1)
+
+
+def test_what_settles_in_threads_asks_for_a_look_a_few_times_a_second() -> None:
+    host, bench = live()
+    bench.wakes = 0
+    for event in receive(host, *range(2, 202)):
+        host.shard.settle(event)
+        bench.settled()
+        bench.run(0.01)
+    bench.run(1.0)
+    assert bench.saved[-1] == 201
+    assert len(bench.saved) <= 4
+    assert bench.wakes <= 9
+
+
+def test_a_worker_that_is_done_and_says_so_too_late_disturbs_nothing() -> None:
+    host, bench = live()
+    events = receive(host, 2, 3)
+    host.shard.settle(events[0])
+    late: list[Callable[[], object]] = []
+    bench.look()
+    bench.post = late.append
+    bench.look()
+    bench.work()
+    host.shard.settle(events[1])
+    bench.now += 1.5
+    bench.look()
+    assert bench.working, "it was seen to be done, and does the next save"
+    late[0]()
+    assert bench.working
+    bench.post = None
+    bench.work()
+    late[0]()
+    assert bench.saved == [1, 2, 3]
+
+
+# -- loading -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("saved_at", [1.0, 0.5])

@@ -146,5 +146,6 @@ def test_a_stores_file_holds_what_it_should_and_no_more(tmp_path: Path) -> None:
     with SQLiteStore(path) as store:
         store.save(SAVED)
     database = sqlite3.connect(path)
-    assert [row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")] == ["sessions"]
+    tables = [row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    assert tables == ["sessions", "changes"]
     database.close()

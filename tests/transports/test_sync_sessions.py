@@ -22,6 +22,7 @@ from qqproto import (
     Resumed,
     Stopped,
     StopReason,
+    StoreFailed,
 )
 from qqproto_transports.stores import MemoryStore, SavedSession
 from qqproto_transports.sync import Gateway
@@ -255,6 +256,18 @@ def test_a_store_that_hangs_while_it_loads_keeps_nobody(stage: Stage) -> None:
         store.gate.set()
     eventually(lambda: "qqproto-store" not in [thread.name for thread in threading.enumerate()])
     assert stage.do(lambda: stage.platform.requests) == []
+
+
+def test_a_store_that_hangs_while_it_loads_is_told_and_the_bot_begins_anew(stage: Stage) -> None:
+    store = Watched()
+    store.gate.clear()
+    with bot_at(stage, store=store, policy=replace(QUICK, store_timeout=0.05)) as gateway:
+        failed = until(gateway, lambda event: True)
+        assert failed == StoreFailed(0, "load", "TimeoutError: no answer for 0.05 s")
+        until(gateway, is_ready)
+        store.gate.set()
+        eventually(lambda: store.saves)
+    eventually(lambda: ours() == [])
 
 
 def test_a_store_that_hangs_while_it_saves_keeps_neither_the_bot_nor_its_end(stage: Stage) -> None:

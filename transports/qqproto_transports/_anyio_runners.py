@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
-from typing import Any
 
 from anyio import CancelScope
 from anyio.lowlevel import current_token
@@ -22,7 +20,7 @@ from qqproto_transports._async_gateway import AsyncCrew
 from qqproto_transports._common import HTTPExchange
 from qqproto_transports._egress import Egress
 from qqproto_transports._journal import Journal
-from qqproto_transports._keeper import Keeper, in_thread
+from qqproto_transports._keeper import Keeper
 from qqproto_transports._shard_runner import ShardRunner, Stream
 from qqproto_transports.stores import SessionStore
 
@@ -198,16 +196,15 @@ class AnyioCrew(AsyncCrew[AnyioShardRunner]):
 
 
 class AnyioKeeper(Keeper):
-    """Keeps the sessions of one gateway; each round of calls has a thread of its own."""
+    """Keeps the sessions of one gateway."""
 
     def __init__(self, store: SessionStore, policy: Policy, clock: Callable[[], float], crew: AnyioCrew) -> None:
         super().__init__(store, policy, clock)
         self._crew = crew
         self.alarm = Alarm(clock, self.handle_timer)
 
-    def _in_thread(self, job: Callable[[], list[Any]], done: Callable[[list[Any]], None]) -> None:
-        inbox = self._crew.inbox
-        in_thread(job, lambda outcomes: inbox.put(partial(done, outcomes)))
+    def _post(self, call: Callable[[], object]) -> None:
+        self._crew.inbox.put(call)
 
     def _set_alarm(self, at: float | None) -> None:
         self.alarm.set(at)

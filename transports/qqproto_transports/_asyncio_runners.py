@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 from qqproto.account import Account
 from qqproto.actions import OpenConnection, SendRequest
@@ -20,7 +20,7 @@ from qqproto_transports._clock import LONGEST_WAIT
 from qqproto_transports._common import HTTPExchange
 from qqproto_transports._egress import Egress
 from qqproto_transports._journal import Journal
-from qqproto_transports._keeper import Keeper, in_thread
+from qqproto_transports._keeper import Keeper
 from qqproto_transports._shard_runner import ShardRunner
 from qqproto_transports.stores import SessionStore
 
@@ -187,20 +187,21 @@ class AsyncioCrew(Changes, AsyncCrew[AsyncioShardRunner]):
 
 
 class AsyncioKeeper(Keeper):
-    """Keeps the sessions of one gateway; each round of calls has a thread of its own."""
+    """Keeps the sessions of one gateway."""
 
     def __init__(self, store: SessionStore, policy: Policy, clock: Callable[[], float]) -> None:
         super().__init__(store, policy, clock)
         self._alarm = Alarm(clock, self.handle_timer)
+        self._loop: asyncio.AbstractEventLoop | None = None
 
-    def _in_thread(self, job: Callable[[], list[Any]], done: Callable[[list[Any]], None]) -> None:
-        loop = asyncio.get_running_loop()
+    def _in_thread(self, job: Callable[[], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        super()._in_thread(job)
 
-        def deliver(outcomes: list[Any]) -> None:
+    def _post(self, call: Callable[[], object]) -> None:
+        if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # The loop is closed: it took longer than anybody waited.
-                loop.call_soon_threadsafe(done, outcomes)
-
-        in_thread(job, deliver)
+                self._loop.call_soon_threadsafe(call)
 
     def _set_alarm(self, at: float | None) -> None:
         self._alarm.set(at)

@@ -171,10 +171,13 @@ class GatewayCore(Delivery[Event], Generic[Runner]):
 
     def settle(self, dispatch: Dispatch) -> None:
         """The application has finished with ``dispatch``. From any thread; one of another session is ignored."""
-        if dispatch.shard in self._shards:
-            self._shards[dispatch.shard].settle(dispatch)
-            if self._draining:
-                self._crew.changed()
+        if dispatch.shard not in self._shards:
+            return
+        self._shards[dispatch.shard].settle(dispatch)
+        if self._draining:
+            self._crew.changed()
+        if self._keeper is not None:
+            self._keeper.settled()
 
     # -- steps: its beginning -------------------------------------------------------------------------------------
 
@@ -291,9 +294,14 @@ class GatewayCore(Delivery[Event], Generic[Runner]):
             self._crew.pause_reading()
             if behind:
                 self._tell_aside(ReadingPaused(behind[-1].shard, len(behind)))
-        if self._keeper is not None:
+        if self._keeper is not None and not self._is_dispatch_alone():
             self._keeper.look()
         self._arrived()
+
+    def _is_dispatch_alone(self) -> bool:
+        """Whether all that has come is a dispatch. It makes nothing due: one looks when it is settled."""
+        buffer = self._buffer
+        return len(buffer) == 1 and [type(event) for event in list(buffer)] == [Dispatch]  # Others may take from it.
 
     def _tell_aside(self, event: Event) -> None:
         """Something happened to a shard that is not of the machine's telling; ``Stopped`` stays the last of it."""

@@ -10,11 +10,10 @@ import re
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from qqproto.config import ShardConfig
 from qqproto.events import Event, SessionRefused, StoreFailed
@@ -22,6 +21,7 @@ from qqproto.policy import Policy
 from qqproto.protocol.close_codes import Phase
 from qqproto.session import Session
 from qqproto.shard import Shard
+from qqproto_transports._worker import Errand, Worker
 from qqproto_transports.stores import SavedSession, SessionStore
 
 _STEP_BACK = 1.0
@@ -30,17 +30,20 @@ _ENDED = 0.0
 """The ``saved_at`` of a session that was ended: it is not gone on with."""
 
 
+_Progress: TypeAlias = tuple[str, int, int]
+
+
 @dataclass(slots=True)
 class _Kept:
     """What the store has of a shard: the session, and how far it was; None when it had ended by then."""
 
     session: Session
-    progress: tuple[str, int, int] | None
+    progress: _Progress | None
     at: float
 
 
 class Keeper(ABC):
-    """Loads and saves the sessions of one gateway. A driver's own class has a worker thread and keeps the alarm.
+    """Loads and saves the sessions of one gateway. A driver's own class keeps the alarm.
 
     One call of the store at a time, at most one round of saves in ``policy.save_every`` seconds, and none if nothing
     has changed; but a live session is saved from time to time all the same, so that a quiet one does not look old.
@@ -50,19 +53,25 @@ class Keeper(ABC):
         self._store = store
         self._policy = policy
         self._clock = clock
+        self._old_after = policy.saved_session_life / 10
         self._kept: dict[int, _Kept] = {}
         self._told: set[tuple[str, str]] = set()
-        self._waiting: deque[tuple[list[Callable[[], Any]], Callable[[list[Any]], None]]] = deque()
-        self._busy = False
+        self._worker = Worker("qqproto-store")
+        self._errand: Errand | None = None
+        self._done: Callable[[list[Any]], None]
+        """What is to be done with the outcomes of the errand ..."""
+        self._late: Callable[[BaseException], None] | None = None
+        """... and if it takes too long; None when that was done."""
         self._earliest = -math.inf
         self._at: float | None = None
+        self._asked = False
         self._hurried = False
         self._over = False
 
     def serve(self, shards: Mapping[int, Shard], tell: Callable[[Event], None], changed: Callable[[], object]) -> None:
         """Whose sessions they are: ``shards`` by their index, as they are at any time.
 
-        ``tell`` takes what the application is to know, ``changed`` is called when something is done.
+        ``tell`` takes what the application is to know, ``changed`` is called when something is done that is waited for.
         """
         self._shards, self._tell, self._changed = shards, tell, changed
 
@@ -71,19 +80,27 @@ class Keeper(ABC):
     @property
     def at_rest(self) -> bool:
         """Whether nothing is under way, and what :meth:`hurry` asked for is done, or has failed."""
-        return not self._busy and not self._hurried
+        return self._over or (self._errand is None and not self._hurried)
 
     # -- what the gateway asks ------------------------------------------------------------------------------------
 
     def load(self, configs: list[ShardConfig], then: Callable[[dict[int, tuple[Session, float]]], None]) -> None:
-        """Load the sessions of these shards; ``then`` gets those that there are, by index, each with its age."""
+        """Load the sessions of these shards; ``then`` gets those that there are, by index, each with its age.
+
+        A store that has not answered after ``policy.store_timeout`` has none.
+        """
 
         def done(outcomes: list[Any]) -> None:
             indexes = [config.shard[0] for config in configs]
             judged = {index: self._judge(index, outcome) for index, outcome in zip(indexes, outcomes, strict=True)}
             then({index: saved for index, saved in judged.items() if saved is not None})
 
-        self._do([partial(self._store.load, config.app_id, config.shard) for config in configs], done)
+        def late(error: BaseException) -> None:
+            self._done = lambda outcomes: None  # When it comes it is too late.
+            done([error] * len(configs))
+
+        loads = [partial(self._store.load, config.app_id, config.shard) for config in configs]
+        self._send(loads, done, late, self._clock(), awaited=True)
 
     def going_on_with(self, index: int) -> None:
         """This shard has begun with what was loaded; if it did not refuse it, there is nothing new to be saved yet."""
@@ -93,65 +110,102 @@ class Keeper(ABC):
 
     def look(self) -> None:
         """Something came or was settled. Takes next to no time where nothing can be due earlier than it is."""
-        if not self._busy and (self._at is None or self._at > self._earliest):
+        if self._errand is not None and not self._is_back(self._errand):
+            return
+        if self._at is None or self._at > self._earliest:
             self._wind()
+
+    def settled(self) -> None:
+        """Something was settled, in whatever thread: a :meth:`look` is asked for, some three times a second at most."""
+        errand = self._errand
+        idle = self._at is None or self._at > self._earliest if errand is None else not errand.awaited
+        if idle and not self._asked:
+            self._asked = True
+            self._post(self._look_as_asked)
 
     def hurry(self) -> None:
         """Save what has changed at once, whatever the pace; it is :attr:`at_rest` when that is done."""
         self._hurried = not self._over
-        self._wind()
+        if self._errand is None or self._is_back(self._errand):
+            self._wind()
 
     def handle_timer(self) -> None:
         """The time has come to look."""
         self._at = None
         self.look()
+        if self._errand is None or self._at is not None or self._late is None:
+            return
+        late, self._late = self._late, None
+        late(TimeoutError(f"no answer for {self._policy.store_timeout:g} s"))
+        self._changed()
+
+    def rest(self) -> threading.Thread | None:
+        """Nothing may come for long: no thread is to wait for it. Returns the one that is about to end, if one is."""
+        thread = self._worker.dismiss()
+        return thread if self.at_rest else None
 
     def end(self) -> None:
         """The gateway is left: nothing more is saved, nor told."""
         self._over = True
-        self._waiting.clear()
         self._set_alarm(None)
+        self._worker.dismiss()
 
     # -- what the driver does -------------------------------------------------------------------------------------
 
     @abstractmethod
-    def _in_thread(self, job: Callable[[], list[Any]], done: Callable[[list[Any]], None]) -> None:
-        """Call ``job``, which raises nothing, in a worker thread, then ``done`` with what it gave, where the machines
-        are driven. Raises RuntimeError if there is no thread to be had."""
+    def _post(self, call: Callable[[], object]) -> None:
+        """Have ``call`` made soon where the machines are driven. From any thread."""
 
     @abstractmethod
     def _set_alarm(self, at: float | None) -> None:
         """Call ``handle_timer`` at ``at``, on the gateway's clock; None: never."""
 
-    # -- steps: one thing at a time -------------------------------------------------------------------------------
+    def _in_thread(self, job: Callable[[], None]) -> None:
+        """Have ``job``, which raises nothing, done in a worker thread. RuntimeError if there is none to be had."""
+        self._worker.call(job)
 
-    def _do(self, calls: list[Callable[[], Any]], done: Callable[[list[Any]], None]) -> None:
-        """Make these calls of the store one after the other; ``done`` gets what each gave or raised."""
-        self._waiting.append((calls, done))
-        if not self._busy:
-            self._do_next()
+    def _look_as_asked(self) -> None:
+        self._asked = False
+        self.look()
 
-    def _do_next(self) -> None:
-        calls, done = self._waiting.popleft()
-        self._busy = True
-        self._at = None
-        self._set_alarm(None)
+    # -- steps: one errand at a time ------------------------------------------------------------------------------
 
-        def finish(outcomes: list[Any]) -> None:
-            self._busy = False
-            if self._over:
-                return
-            done(outcomes)
-            if self._waiting:
-                self._do_next()
-            else:
-                self.look()
+    def _send(
+        self,
+        calls: Sequence[Callable[[], Any]],
+        done: Callable[[list[Any]], None],
+        late: Callable[[BaseException], None],
+        now: float,
+        *,
+        awaited: bool,
+    ) -> None:
+        """Have these calls of the store made; ``done`` gets what each gave or raised, ``late`` may come before it."""
+        self._errand = Errand(calls, partial(self._post, self._on_back), awaited=awaited)
+        self._done, self._late = done, late
+        self._look_again_at(now + self._policy.store_timeout)
+        try:
+            self._in_thread(self._errand.run)
+        except RuntimeError as error:  # The system has no thread to give.
+            self._errand = None
+            done([error] * len(calls))
+            self._wind()
             self._changed()
 
-        try:
-            self._in_thread(lambda: [_attempt(call) for call in calls], finish)
-        except RuntimeError as error:  # The system has no thread to give.
-            finish([error] * len(calls))
+    def _on_back(self) -> None:
+        """The worker says that it is done; it may be that this is known, and that it does the next errand already."""
+        if self._errand is not None and self._is_back(self._errand):
+            self._wind()
+            self._changed()
+
+    def _is_back(self, errand: Errand) -> bool:
+        """See whether it is done; if it is not, that will be told."""
+        outcomes = errand.outcomes()
+        if outcomes is None:
+            return False
+        self._errand = None
+        if not self._over:
+            self._done(outcomes)
+        return True
 
     # -- steps: loading -------------------------------------------------------------------------------------------
 
@@ -174,37 +228,39 @@ class Keeper(ABC):
 
     def _wind(self) -> None:
         """Save, or decide when to look again."""
-        if self._busy or self._over:
+        if self._over:
             return
         now = self._clock()
-        due = [index for index in self._shards if self._has_changed(index) or self._old_at(index) <= now]
-        if due and (self._hurried or self._earliest <= now):
-            self._hurried = False
-            self._save(due, now)
-            return
-        self._hurried = False
-        if due:
-            self._at = self._earliest
-        elif any(shard.unsettled for shard in self._shards.values()):
-            self._at = now + self._policy.save_every  # It may be settled by any thread, and nobody is woken by it.
-        else:
-            old_at = min(map(self._old_at, self._shards), default=math.inf)
-            self._at = old_at if old_at < math.inf else None
-        self._set_alarm(self._at)
+        due: dict[int, _Progress | None] = {}
+        for index, shard in self._shards.items():
+            progress = shard.progress
+            if self._has_changed(index, progress) or self._old_at(index) <= now:
+                due[index] = progress
+        hurried, self._hurried = self._hurried, False
+        if due and (hurried or self._earliest <= now):
+            self._save(due, now, awaited=hurried)
+        elif due:
+            self._look_again_at(self._earliest)
+        elif self._at is None:  # Else it will ring early enough.
+            self._look_again_at(min(map(self._old_at, self._shards), default=math.inf))
 
-    def _has_changed(self, index: int) -> bool:
-        kept, progress = self._kept.get(index), self._shards[index].progress
+    def _has_changed(self, index: int, progress: _Progress | None) -> bool:
+        kept = self._kept.get(index)
         return progress is not None if kept is None else progress != kept.progress
 
     def _old_at(self, index: int) -> float:
         """When a session that is live is saved for no other reason than its age."""
-        if index not in self._kept or self._shards[index].phase is not Phase.READY:
-            return math.inf
-        return self._kept[index].at + self._policy.saved_session_life / 10
+        kept = self._kept.get(index)
+        return kept.at + self._old_after if kept and self._shards[index].phase is Phase.READY else math.inf
 
-    def _save(self, indexes: list[int], now: float) -> None:
-        """Save these in one round."""
-        round = {index: self._snapshot(index, now) for index in indexes}
+    def _look_again_at(self, at: float) -> None:
+        self._at = at if at < math.inf else None
+        self._set_alarm(self._at)
+
+    def _save(self, due: dict[int, _Progress | None], now: float, *, awaited: bool) -> None:
+        """Save these in one round. How far each was, was asked first: what another thread settles meanwhile is saved
+        next time."""
+        round = {index: self._snapshot(index, progress, now) for index, progress in due.items()}
         saved_at = time.time()
         self._earliest = now + self._policy.save_every
 
@@ -221,13 +277,16 @@ class Keeper(ABC):
             else:
                 self._told.clear()
 
-        saves = [
-            SavedSession(kept.session, saved_at if kept.progress is not None else _ENDED) for kept in round.values()
-        ]
-        self._do([partial(self._store.save, saved) for saved in saves], done)
+        def late(error: BaseException) -> None:
+            self._fail(next(iter(round)), "save", error)
 
-    def _snapshot(self, index: int, now: float) -> _Kept:
-        progress = self._shards[index].progress  # First: what another thread settles meanwhile is saved next time.
+        saves = [
+            partial(self._store.save, SavedSession(kept.session, saved_at if kept.progress is not None else _ENDED))
+            for kept in round.values()
+        ]
+        self._send(saves, done, late, now, awaited=awaited)
+
+    def _snapshot(self, index: int, progress: _Progress | None, now: float) -> _Kept:
         session = self._shards[index].session
         if session is None:  # It has ended, and it was kept before, or nothing would be new.
             return _Kept(self._kept[index].session, None, now)
@@ -242,20 +301,3 @@ class Keeper(ABC):
         if cause not in self._told:
             self._told.add(cause)
             self._tell(StoreFailed(shard, operation, reason))
-
-
-def in_thread(job: Callable[[], list[Any]], deliver: Callable[[list[Any]], object]) -> None:
-    """Call ``job`` in a thread of its own, and there ``deliver`` with what it gave.
-
-    The interpreter's end does not wait for it, as it would for a pool's: a store may hang. Raises RuntimeError if the
-    system has no thread to give.
-    """
-    threading.Thread(target=lambda: deliver(job()), name="qqproto-store", daemon=True).start()
-
-
-def _attempt(call: Callable[[], Any]) -> Any:
-    """What ``call`` gives or raises. Whatever a host's store raises: its thread must not end without a word."""
-    try:
-        return call()
-    except BaseException as error:
-        return error

@@ -7,12 +7,11 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from qqproto.policy import Policy
 from qqproto_transports import _sync_process
 from qqproto_transports._gateway import Crew
-from qqproto_transports._keeper import Keeper, in_thread
+from qqproto_transports._keeper import Keeper
 from qqproto_transports._sync_loop import Alarm, Loop
 from qqproto_transports._sync_runners import LAST_RITES, SyncAccountRunner, SyncShardRunner
 from qqproto_transports._sync_threads import join, wait_for
@@ -106,19 +105,16 @@ class SyncCrew(Crew[SyncShardRunner]):
 
 
 class SyncKeeper(Keeper):
-    """Keeps the sessions of one gateway; each round of calls has a thread of its own."""
+    """Keeps the sessions of one gateway."""
 
     def __init__(self, store: SessionStore, policy: Policy, loop: Loop) -> None:
         super().__init__(store, policy, loop.clock)
         self._loop = loop
         self._alarm = Alarm(loop, self.handle_timer)
 
-    def _in_thread(self, job: Callable[[], list[Any]], done: Callable[[list[Any]], None]) -> None:
-        def deliver(outcomes: list[Any]) -> None:
-            self._loop.post(partial(done, outcomes))
-            self._loop.catch_up()  # The gateway's thread may have ended; then this is the only one that knows.
-
-        in_thread(job, deliver)
+    def _post(self, call: Callable[[], object]) -> None:
+        self._loop.post(call)
+        self._loop.catch_up()  # The gateway's thread may have ended; then this is the only one that knows.
 
     def _set_alarm(self, at: float | None) -> None:
         self._alarm.set(at)

@@ -21,8 +21,8 @@ from qqproto_transports._journal import Journal
 from qqproto_transports._sync_account import BotAccount
 from qqproto_transports._sync_crew import SyncCrew, SyncKeeper
 from qqproto_transports._sync_process import Home
-from qqproto_transports._sync_runners import SyncShardRunner
-from qqproto_transports._sync_threads import SLICE
+from qqproto_transports._sync_runners import LAST_RITES, SyncShardRunner
+from qqproto_transports._sync_threads import SLICE, join
 from qqproto_transports.stores import SessionStore
 
 if TYPE_CHECKING:
@@ -171,6 +171,7 @@ class Gateway(GatewayCore[SyncShardRunner]):
         if self._all.entered:
             self._all.until(lambda: self._all.ended, deadline - time.monotonic())
             self._save(deadline - time.monotonic())
+            self._rest()
             self._all.drop()
 
     def wait_connected(self, timeout: float | None = None) -> bool:
@@ -230,7 +231,7 @@ class Gateway(GatewayCore[SyncShardRunner]):
     # -- steps ----------------------------------------------------------------------------------------------------
 
     def _settle_here(self, dispatch: Dispatch) -> None:
-        """In the thread of one who iterates; the keeper of the sessions looks after what is unsettled by itself."""
+        """In the thread of one who iterates, which is not where the sessions are looked at."""
         super().settle(dispatch)
 
     def _has_drained(self, caller: object) -> bool:
@@ -254,6 +255,12 @@ class Gateway(GatewayCore[SyncShardRunner]):
             ask = self._all.loop.ask
             ask(keeper.hurry)
             self._all.until(lambda: ask(lambda: keeper.at_rest), timeout)
+
+    def _rest(self) -> None:
+        """What comes now may be the last: no thread waits for more of it."""
+        resting = self._all.loop.ask(self._keeper.rest) if self._keeper is not None else None
+        if resting is not None:
+            join([resting], LAST_RITES)
 
     def _arrived(self) -> None:
         with self._all.lock:

@@ -9,17 +9,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from qqproto.session import Session
+from qqproto_transports._session_rows import SessionRows, prepare
 
 __all__ = ["MemoryStore", "SQLiteStore", "SavedSession", "SessionStore", "StoreInUse", "StoreUnusable"]
 
 _BUSY_TIMEOUT = 5.0
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS sessions (
-    app_id TEXT NOT NULL, shard INTEGER NOT NULL, shards INTEGER NOT NULL,
-    session BLOB NOT NULL, saved_at REAL NOT NULL,
-    PRIMARY KEY (app_id, shard, shards)
-)
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +29,8 @@ class SessionStore(Protocol):
 
     ``load`` gives what was saved last for a bot's shard (index and count), None if nothing was, and raises ValueError
     that says why if it cannot be read. ``save`` replaces it. Whatever else they raise is told, and the bot goes on. One
-    that hangs is never waited for longer than an ``aclose`` takes, but the bot does not start before ``load`` returns.
+    that hangs is told after ``policy.store_timeout``, and is asked for nothing more until it answers; the bot does not
+    wait for it any longer than that when it starts, nor than its ``aclose`` takes when it ends.
     """
 
     def load(self, app_id: str, shard: tuple[int, int], /) -> SavedSession | None: ...
@@ -70,6 +65,7 @@ class SQLiteStore:
         except BaseException:
             self._guard.close()
             raise
+        self._rows = SessionRows(self._database)
 
     def __repr__(self) -> str:
         return f"SQLiteStore({self._path!r})"
@@ -83,25 +79,13 @@ class SQLiteStore:
     def load(self, app_id: str, shard: tuple[int, int], /) -> SavedSession | None:
         """What was saved last for this shard; ValueError says what is wrong with it."""
         with self._mutex:
-            row = self._database.execute(
-                "SELECT session, saved_at FROM sessions WHERE app_id = ? AND shard = ? AND shards = ?",
-                (app_id, *shard),
-            ).fetchone()
-        if row is None:
-            return None
-        data, saved_at = row
-        if not isinstance(data, bytes) or not isinstance(saved_at, float):
-            raise ValueError("a saved session of the wrong type")
-        return SavedSession(Session.from_bytes(data), saved_at)
+            found = self._rows.load(app_id, shard)
+        return None if found is None else SavedSession(*found)
 
     def save(self, saved: SavedSession, /) -> None:
         """Replace what was saved for this session's shard, in one transaction."""
-        session = saved.session
-        with self._mutex, self._database:
-            self._database.execute(
-                "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?)",
-                (session.app_id, *session.shard, session.to_bytes(), saved.saved_at),
-            )
+        with self._mutex:
+            self._rows.save(saved.session, saved.saved_at)
 
     def close(self) -> None:
         """Close the file, and let another process have it. Any number of times."""
@@ -133,14 +117,9 @@ class SQLiteStore:
     def _open(self) -> sqlite3.Connection:
         database: sqlite3.Connection | None = None
         try:
-            database = sqlite3.connect(self._path, timeout=_BUSY_TIMEOUT, check_same_thread=False)
-            # A crash of the process loses nothing in this mode; a crash of the machine at most the last moments.
-            database.execute("PRAGMA journal_mode = WAL").close()
-            database.execute("PRAGMA synchronous = NORMAL")
-            database.execute("PRAGMA user_version = 1")  # Whether it can be written is to be known now.
-            database.execute(_SCHEMA)
-            database.commit()
-        except sqlite3.Error as error:
+            database = sqlite3.connect(self._path, timeout=_BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
+            prepare(database)
+        except (sqlite3.Error, ValueError) as error:
             if database is not None:
                 database.close()
             raise StoreUnusable(f"the session store {self._path} cannot be used: {error}") from None

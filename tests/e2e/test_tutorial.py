@@ -21,7 +21,7 @@ IMPATIENT = """
 import dataclasses, runpy, sys
 from qqproto.policy import Policy
 names = [field.name for field in dataclasses.fields(Policy)]
-numbers = dict(zip(names, Policy.__init__.__defaults__)) | {"probe_after": 0.5, "dead_after": 1.0}
+numbers = dict(zip(names, Policy.__init__.__defaults__)) | {"probe_after": 0.3, "dead_after": 0.6, "backoff": (0.2,)}
 Policy.__init__.__defaults__ = tuple(numbers.values())
 sys.path.pop(0)
 runpy.run_path(sys.argv[1], run_name="__main__")
@@ -65,7 +65,7 @@ class Reader:
     async def _run(self, command: str) -> None:
         match command.split():
             case ["qqproto", "serve", "--heartbeat", "5"]:
-                args = ("serve", "--port", "0", "--heartbeat", "0.5")
+                args = ("serve", "--port", "0", "--heartbeat", "0.25")
                 self._gateway = await self._stack.enter_async_context(running(*args))
                 await self._gateway.line("Ctrl-C ends it")
             case ["export", setting]:

@@ -19,7 +19,8 @@ from qqproto.pacing import IdentifySlot
 from qqproto.protocol.rest import GatewayInfo
 from qqproto.recording.lines import Line
 from qqproto.recording.redaction import Transparent
-from qqproto.recording.stream import Outgoing, key_of, message_of, sent_to_json
+from qqproto.recording.sent import key_of, sent_to_json
+from qqproto.recording.stream import Outgoing, message_of
 from qqproto.recording.values import (
     config_of,
     dump,

@@ -59,6 +59,19 @@ def clean(value: Any, redactor: Redactor) -> Any:
 # -- what a shard is made of ------------------------------------------------------------------------------------------
 
 
+def made_of(
+    config: ShardConfig, session: Session | None, age: float, policy: Policy, framing: Framing, redactor: Redactor
+) -> dict[str, Any]:
+    """Everything that a shard is made of, but for its randomness and its decoder."""
+    return {
+        "made": config_to_json(config, redactor),
+        "framing": framing.value,
+        "policy": plain(policy),
+        "session": session_to_json(session, redactor),
+        "age": age,
+    }
+
+
 def config_to_json(config: ShardConfig, redactor: Redactor) -> dict[str, Any]:
     return {
         **plain(config),
@@ -114,7 +127,7 @@ def gateway_to_json(info: GatewayInfo, redactor: Redactor) -> dict[str, Any]:
 
 
 def output_to_json(output: Output, redactor: Redactor) -> dict[str, Any]:
-    """An action or an event; what was sent as bytes is for :mod:`qqproto.recording.stream`."""
+    """An action or an event; what was sent as bytes is for :mod:`qqproto.recording.sent`."""
     fields: dict[str, Any] = plain(output)
     for name, hide in _HIDDEN.items():
         if name in fields and fields[name] is not None:

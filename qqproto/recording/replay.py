@@ -112,7 +112,6 @@ class Replay:
             fields = line.fields
             if "made" in fields:
                 lives[line.life] = _Life(line, whole[line.life], self._loads)
-                self.report.shards += 1
                 continue
             life = lives.get(line.life)
             if life is None:
@@ -158,6 +157,7 @@ class _Life:
         for fields in whole:
             if fields.get("in") == "data":
                 self._streams.setdefault(fields["id"], Outgoing()).reads.append(fields)
+        self._begun = False
         self.raised: Exception | None = None
         self._dispatches: dict[tuple[str | None, int | None, str | None], Dispatch] = {}
         self._redactor = Transparent(hides_contents=begin.hidden)
@@ -175,6 +175,8 @@ class _Life:
         if raised is not None and "raised" not in fields and "random" not in fields:
             raise _Differs(None, _told(raised)) from raised
         if "in" in fields:
+            report.shards += not self._begun
+            self._begun = True
             report.inputs += 1
             self._give(fields)
         elif "out" in fields:

@@ -3,6 +3,7 @@
 `make docs` builds both, with warnings as errors.
 """
 
+import logging
 import sys
 from pathlib import Path
 
@@ -18,7 +19,9 @@ project = "qqproto"
 author = "The qqproto developers"
 copyright = "The qqproto developers"
 version = release = qqproto.__version__
+logging.getLogger("jieba").setLevel(logging.WARNING)
 language = "zh_CN" if CHINESE else "en"
+locale_dirs = [str(HERE / "zh" / "locale")]
 
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 exclude_patterns = ["_build", "_generated", "_templates", "zh"]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from benchmarks import in_memory
 from benchmarks.figures import Figure, as_json, as_table
 from benchmarks.imports import imports
+from benchmarks.linear import linear
 from benchmarks.sessions import saving
 from benchmarks.simulated import simulated
 from benchmarks.work import SIZES
@@ -28,6 +29,7 @@ def _each_size(measure: Callable[[int, int], list[Figure]]) -> Measurement:
 MEASUREMENTS: dict[str, Measurement] = {
     "T1": _each_size(in_memory.messages),
     "T3": _each_size(in_memory.codec),
+    "T8": lambda rounds: linear(min(rounds, 2 * _FEW)),
     "T10": imports,
     "T11": lambda rounds: simulated(min(rounds, _FEW)),
     "saving": lambda rounds: saving(min(rounds, _FEW)),

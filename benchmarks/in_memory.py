@@ -12,6 +12,7 @@ from benchmarks.figures import Figure
 from benchmarks.peers import Run
 from benchmarks.race import Times, figure, race
 from benchmarks.work import dispatch, frame
+from qqproto import lazy
 
 _BYTES_A_ROUND = 1 << 18
 
@@ -44,6 +45,8 @@ def messages(size: int, rounds: int) -> list[Figure]:
             "wsproto + json.loads": peers.wsproto(),
             "json": peers.qqproto(),
             "msgspec": peers.qqproto(msgspec.json.decode),
+            "skipped by msgspec": peers.unread_floor(),
+            "unread": peers.qqproto(lazy.loads),
         },
         size,
         rounds,
@@ -54,12 +57,23 @@ def messages(size: int, rounds: int) -> list[Figure]:
         figure("T1", what, times, "json", websockets, target=0.70, floor="floor"),
         figure("T1", what, times, "json", "wsproto + json.loads", floor="floor"),
         figure("T2", f"{size} B, msgspec", times, "msgspec", aiohttp, target=0.45, floor="msgspec alone"),
+        figure("T2", f"{size} B, left unread", times, "unread", aiohttp, target=0.35, floor="skipped by msgspec"),
     ]
 
 
 def codec(size: int, rounds: int) -> list[Figure]:
-    """T3: the WebSocket alone, to texts."""
+    """T3: the WebSocket alone, to texts; and to bytes, which is how far it goes in the library."""
     times = _run_all(
-        {"floor": peers.codec_floor(), "wsproto": peers.wsproto_codec(), "lane": peers.lane()}, size, rounds
+        {
+            "floor": peers.codec_floor(),
+            "wsproto": peers.wsproto_codec(),
+            "lane": peers.lane(),
+            "lane, bytes": peers.lane(decoded=False),
+        },
+        size,
+        rounds,
     )
-    return [figure("T3", f"{size} B, WebSocket alone", times, "lane", "wsproto", target=0.20, floor="floor")]
+    return [
+        figure("T3", f"{size} B, WebSocket alone, to texts", times, "lane", "wsproto", target=0.20, floor="floor"),
+        figure("T3", f"{size} B, WebSocket alone, to bytes", times, "lane, bytes", "wsproto"),
+    ]

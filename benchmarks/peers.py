@@ -61,6 +61,24 @@ def msgspec_floor() -> Run:
     return run
 
 
+def unread_floor() -> Run:
+    """Each payload cut out, skipped through by msgspec, and looked at whether it is UTF-8."""
+    decode = msgspec.json.Decoder(_Head).decode
+
+    def run(chunks: Sequence[bytes]) -> int:
+        count = 0
+        for chunk in chunks:
+            payload = chunk[payload_start(chunk) :]
+            count += decode(payload).op == 0 and bool(payload.decode())
+        return count
+
+    return run
+
+
+class _Head(msgspec.Struct):
+    op: int
+
+
 def aiohttp() -> Run:
     """aiohttp's compiled reader and ``json.loads``."""
     loop = asyncio.new_event_loop()
@@ -145,8 +163,8 @@ def wsproto_codec() -> Run:
     return run
 
 
-def lane() -> Run:
-    """qqproto's WebSocket, which is a lane before wsproto, to texts."""
+def lane(*, decoded: bool = True) -> Run:
+    """qqproto's WebSocket, which is a lane before wsproto, to texts; or to bytes, as it hands them to the decoder."""
     websocket = WebSocket("ws://localhost/", {}, Policy())
     server = WSConnection(ConnectionType.SERVER)
     server.receive_data(websocket.handshake())
@@ -159,7 +177,7 @@ def lane() -> Run:
             payload = websocket.ordinary(chunk)
             for message in (payload,) if payload is not None else websocket.receive(chunk):
                 assert isinstance(message, bytes)
-                count += bool(message.decode())
+                count += bool(message.decode() if decoded else message)
         return count
 
     return run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from xml.sax.saxutils import escape
@@ -37,19 +38,24 @@ _STYLE = """
 """
 
 
-def draw(edges: Sequence[Edge], notes: Mapping[str, str]) -> str:
-    """The SVG for these edges; ``notes`` says of each phase what it is. KeyError for an edge that has no place here."""
-    return _Picture(edges, notes).text()
+def draw(edges: Sequence[Edge], notes: Mapping[str, str], words: Mapping[str, str] | None = None) -> str:
+    """The SVG for these edges; ``notes`` says of each phase what it is. KeyError for an edge that has no place here.
+
+    ``words`` are those of another language, for names, notes and whatever else is said.
+    """
+    return _Picture(edges, notes, words or {}).text()
 
 
 class _Picture:
-    def __init__(self, edges: Sequence[Edge], notes: Mapping[str, str]) -> None:
-        self._notes = notes
+    def __init__(self, edges: Sequence[Edge], notes: Mapping[str, str], words: Mapping[str, str]) -> None:
+        self._words = words
+        self._notes = {phase: self._say(note) for phase, note in notes.items()}
         self._labels: dict[tuple[str, str], list[str]] = defaultdict(list)
         for before, name, after in edges:
             # What leads to two places leads to the end only when it has come often enough.
             repeated = after == "ended" and (before, name, "wait") in edges
-            self._labels[before, after].append(f"{name}, repeated" if repeated else name)
+            said = self._say(name)
+            self._labels[before, after].append(f"{said}{self._say(', repeated')}" if repeated else said)
         self._parts: list[str] = []
         self._trunk_from = 0
 
@@ -62,7 +68,7 @@ class _Picture:
             f'<svg xmlns="http://www.w3.org/2000/svg" class="shard-states" role="img" viewBox="0 0 {_WIDTH} {height}"'
             f' width="{_WIDTH}" height="{height}">'
         )
-        title = "<title>The phases of a Shard, and the inputs that lead from one to another</title>"
+        title = f"<title>{self._say('The phases of a Shard, and the inputs that lead from one to another')}</title>"
         arrow = (
             '<defs><marker id="shard-states-arrow" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8"'
             ' orient="auto-start-reverse" markerUnits="userSpaceOnUse"><path d="M0 0.5 8 4 0 7.5z"/></marker></defs>'
@@ -118,7 +124,7 @@ class _Picture:
 
     def _inside(self, phase: str) -> list[str]:
         names = self._labels.pop((phase, phase), [])
-        return [f"within: {', '.join(names)}"] if names else []
+        return [self._say("within: ") + self._say(", ").join(names)] if names else []
 
     # -- the arrows -----------------------------------------------------------------------------------------------
 
@@ -156,6 +162,9 @@ class _Picture:
         for number, line in enumerate(reversed(lines)):
             self._text("label", x, y - 5 - _LINE * number, line)
 
+    def _say(self, text: str) -> str:
+        return self._words.get(text, text)
+
     def _text(self, style: str, x: float, y: float, text: str) -> None:
         self._parts.append(f'<text class="{style}" x="{x:g}" y="{y:g}">{escape(text)}</text>')
 
@@ -170,12 +179,19 @@ def _stack(arrows: list[tuple[list[str], str, bool]]) -> int:
     return sum(_LINE * len(lines) + 8 for lines, _, _ in arrows) + 6
 
 
+def _wide(text: str) -> int:
+    """How many Latin letters are as wide as this."""
+    return sum(2 if letter >= "\u2e80" else 1 for letter in text)
+
+
 def _wrapped(names: list[str], width: int, between: str) -> list[str]:
     """Lines of at most ``width`` characters."""
     words = names[0].split() if between == " " else names
+    if between == " " and _wide(names[0]) > len(names[0]):  # Chinese has no blanks, and may be broken anywhere
+        words, between = re.findall(r"[\u2e80-\uffff]|[^\s\u2e80-\uffff]+ ?", names[0]), ""
     lines = [words[0]]
     for word in words[1:]:
-        if len(lines[-1]) + len(between) + len(word) <= width:
+        if _wide(lines[-1]) + len(between) + _wide(word) <= width:
             lines[-1] += between + word
         else:
             lines[-1] += between.rstrip()

@@ -51,7 +51,11 @@ def write(folder: Path, *, chinese: bool = False) -> None:
     """Write everything into ``folder``; a file that would stay the same is not touched, so that nothing is rebuilt."""
     found, imports = explore(), layers.imports()
     files = {
-        "shard.svg": draw(found.edges, {phase: text.replace("``", "") for phase, text in docstrings(Phase).items()}),
+        "shard.svg": draw(
+            found.edges,
+            {phase: text.replace("``", "") for phase, text in docstrings(Phase).items()},
+            words.PICTURES if chinese else None,
+        ),
         "close_codes.md": close_codes(),
         "rest_errors.md": rest_errors(),
         "policy.md": policy(),
@@ -61,12 +65,12 @@ def write(folder: Path, *, chinese: bool = False) -> None:
         "intents.md": dispatch_tables.intents(),
         "dispatch_types.md": dispatch_tables.dispatch_types(),
         "payloads.rst": dispatch_tables.payloads(),
-        "house.svg": layers.draw(imports),
+        "house.svg": layers.draw(imports, words.PICTURES if chinese else None),
         "rooms.md": layers.rooms(imports),
     }
     folder.mkdir(exist_ok=True)
     for name, english in files.items():
-        text = words.translated(english) if chinese and name.endswith(".md") else english
+        text = words.translated(english, name) if chinese else english
         path = folder / name
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8", newline="\n")

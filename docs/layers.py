@@ -18,6 +18,7 @@ _CORE = "qqproto"
 
 _WIDTH, _ROW, _HIGH, _GAP = 780, 82, 32, 8
 _WIDE = 88
+_TITLE = "The rooms of the house, each above those that it imports"
 _STYLE = """
   .house { font-family: var(--font-stack, sans-serif); font-size: 12px; max-width: 100%; height: auto;
     color: var(--color-foreground-primary, #1a1a1a); background: var(--color-background-primary, #ffffff); }
@@ -76,8 +77,8 @@ def steps(imports: Mapping[str, Set[str]]) -> Iterator[tuple[str, str]]:
         yield from ((room, below) for below in sorted(imports[room] - implied))
 
 
-def draw(imports: Mapping[str, Set[str]]) -> str:
-    """The house as an SVG, the drivers beneath the roof."""
+def draw(imports: Mapping[str, Set[str]], words: Mapping[str, str] | None = None) -> str:
+    """The house as an SVG, the drivers beneath the roof; ``words`` are those of another language."""
     rows = storeys(imports)
     beneath = defaultdict[str, list[str]](list)
     for above, below in steps(imports):
@@ -94,7 +95,7 @@ def draw(imports: Mapping[str, Set[str]]) -> str:
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="house" role="img" viewBox="0 0 {_WIDTH} {height}"'
         f' width="{_WIDTH}" height="{height}">',
-        "<title>The rooms of the house, each above those that it imports</title>",
+        f"<title>{escape((words or {}).get(_TITLE, _TITLE))}</title>",
         f"<style>{_STYLE}</style>",
     ]
     for above, below in steps(imports):

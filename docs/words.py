@@ -21,13 +21,18 @@ UNITS = {
     "links": "条连接",
 }
 
-CHINESE: dict[str, str] = {
-    english: chinese
-    for part in json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8")).values()
-    for english, chinese in part.items()
-}
-"""The cells of the tables and the headings above them, from words.json, where they stand by what they are about."""
+_WORDS: dict[str, dict[str, str]] = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
 
+PICTURES = _WORDS.pop("pictures")
+"""What stands in the pictures."""
+
+PAYLOADS = _WORDS.pop("payloads")
+"""What the reference of the payloads says beside names and docstrings."""
+
+CHINESE = {english: chinese for part in _WORDS.values() for english, chinese in part.items()}
+"""The cells of the tables and the headings above them."""
+
+_NOTE = re.compile(rf"^( +(?:\* )?- |   )({'|'.join(map(re.escape, PAYLOADS))})(?=$|`|\w)", re.MULTILINE)
 _AMOUNT = re.compile(r"([\d.,%]+(?:, [\d.]+)*) ([a-z ]+)")
 
 
@@ -40,9 +45,13 @@ def amount(text: str) -> str:
     return f"{unit[1:]}的 {number}" if unit.startswith("的") else f"{number} {unit}"
 
 
-def translated(tables: str) -> str:
-    """Tables in Markdown, with what is known of them in Chinese."""
-    return "".join(_line(line) + "\n" for line in tables.splitlines())
+def translated(text: str, name: str) -> str:
+    """A generated file in Chinese: the cells of tables, the notes of payloads."""
+    if name.endswith(".md"):
+        return "".join(_line(line) + "\n" for line in text.splitlines())
+    if name == "payloads.rst":
+        return re.sub(_NOTE, lambda note: note[1] + PAYLOADS[note[2]], text)
+    return text
 
 
 def _line(line: str) -> str:

@@ -14,6 +14,7 @@ import pytest
 from docs import generated
 from docs.diagram import draw
 from docs.exploration import Edge, Found, explore
+from docs.words import PICTURES
 from qqproto import Phase, Policy, StopReason, classify
 from qqproto.protocol import dispatches
 from qqproto.protocol.close_codes import CLOSE_CODES
@@ -114,16 +115,19 @@ def test_the_picture_names_every_phase_and_every_input(folder: Path, found: Foun
         assert edge.name in words
 
 
-def test_no_label_of_the_picture_lies_on_another(folder: Path) -> None:
-    picture = ElementTree.parse(folder / "shard.svg")
+@pytest.mark.parametrize("chinese", [False, True])
+def test_no_label_of_the_picture_lies_on_another(found: Found, chinese: bool) -> None:
+    notes = generated.docstrings(Phase)
+    picture = ElementTree.fromstring(draw(found.edges, notes, PICTURES if chinese else None))
     boxes = []
     for element in picture.iter("{http://www.w3.org/2000/svg}text"):
         kind, text = element.attrib["class"], element.text or ""
-        width = len(text) * (8.0 if kind == "name" else 6.0)
+        letters = sum(2 if letter >= "\u2e80" else 1 for letter in text)
+        width = letters * (8.0 if kind == "name" else 6.0)
         left = float(element.attrib["x"]) - {"side": 0.0, "end": width}.get(kind, width / 2)
         bottom = float(element.attrib["y"])
         boxes.append((left, left + width, bottom - 11, bottom, text))
-        assert 0 <= left <= left + width <= float(picture.getroot().attrib["width"])
+        assert 0 <= left <= left + width <= float(picture.attrib["width"])
     for one, other in combinations(boxes, 2):
         apart = one[1] <= other[0] or other[1] <= one[0] or one[3] <= other[2] or other[3] <= one[2]
         assert apart, (one[4], other[4])

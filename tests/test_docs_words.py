@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -46,6 +47,22 @@ def test_every_sentence_has_its_translation(chinese: Path) -> None:
         if english.search(re.sub(r"`[^`]*`", "", cell))
     ]
     assert missing == [], "add what they mean to docs/words.json"
+
+
+def test_what_stands_in_the_pictures_is_chinese(chinese: Path) -> None:
+    """But for what is code: calls, phases, opcodes, events, rooms."""
+    words = re.compile(r"[a-z]+ [a-z]+")
+    for name in ("shard.svg", "house.svg"):
+        picture = ElementTree.parse(chinese / name)
+        texts = [text.text or "" for text in picture.iter() if text.tag.endswith(("}text", "}title"))]
+        assert [text for text in texts if words.search(text)] == []
+        assert any("\u4e00" <= letter for letter in "".join(texts))
+
+
+def test_what_is_said_of_payloads_is_chinese(chinese: Path) -> None:
+    text = (chinese / "payloads.rst").read_text(encoding="utf-8")
+    assert "- 必有\n" in text
+    assert not re.search(r"- (required|may be absent|in the wild)", text)
 
 
 def test_no_translation_is_left_of_what_nobody_says_any_more(tmp_path: Path) -> None:

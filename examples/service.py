@@ -15,7 +15,7 @@ LOCAL = [os.environ[name] for name in ("QQ_API_BASE", "QQ_TOKEN_URL") if name in
 
 
 def tell_systemd(state: str) -> None:
-    if address := os.environ.get("NOTIFY_SOCKET"):
+    if sys.platform != "win32" and (address := os.environ.get("NOTIFY_SOCKET")):
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
             sock.sendto(state.encode(), "\0" + address[1:] if address[0] == "@" else address)
 

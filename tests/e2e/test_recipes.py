@@ -47,7 +47,8 @@ async def test_prometheus_scrapes_how_the_bot_is() -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no systemd")
 @on_loop
 async def test_systemd_hears_that_the_bot_lives_and_leaves_in_order(tmp_path: Path) -> None:
-    assert sys.platform != "win32"
+    if sys.platform == "win32":
+        return
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))
         systemd.setblocking(False)

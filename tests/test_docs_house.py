@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from fnmatch import fnmatch
 from xml.etree import ElementTree
 
 import pytest
@@ -37,6 +39,17 @@ def test_a_line_is_drawn_for_each_import_that_no_other_implies() -> None:
 def test_a_circle_ends_the_build() -> None:
     with pytest.raises(ValueError, match=r"circle: \['chicken', 'egg'\]"):
         layers.storeys({"chicken": {"egg"}, "egg": {"chicken"}, "corn": set()})
+
+
+def test_every_module_of_the_drivers_belongs_to_a_family() -> None:
+    page = (layers.ROOT / "docs" / "house.md").read_text(encoding="utf-8")
+    table = page.partition("| family |")[2].partition("\n\n")[0]
+    families = {name for row in table.splitlines()[2:] for name in re.findall(r"`([\w*]+)`", row.split(" | ")[0])}
+    modules = {path.stem for path in (layers.ROOT / "transports" / layers.DRIVERS).glob("*.py")}
+    modules -= {"__init__", "__main__"}
+
+    assert {name for name in modules if not any(fnmatch(name, family) for family in families)} == set()
+    assert {family for family in families if not any(fnmatch(name, family) for name in modules)} == set()
 
 
 def test_every_room_says_what_it_is() -> None:

@@ -6,7 +6,7 @@ for two. Copying them would cost more than all else that is done for the event.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import overload
 
 _MOST_FORGOTTEN = 4096
@@ -61,27 +61,26 @@ class Names(Sequence[str]):
 
 
 class GrowingNames:
-    """What :class:`Names` are taken from."""
+    """What :class:`Names` are taken from. ``add`` takes one more, the newest."""
 
-    __slots__ = ("_log", "_start")
+    __slots__ = ("_log", "_start", "add")
 
     def __init__(self, names: Iterable[str]) -> None:
-        self._log = list(names)
-        self._start = 0
+        self._begin(list(names))
 
-    def add(self, name: str) -> None:
-        """One more, the newest."""
-        self._log.append(name)
-
-    def forget_oldest(self) -> None:
-        """One less."""
-        self._start += 1
+    def forget(self, count: int) -> None:
+        """So many less, the oldest."""
+        self._start += count
         if self._start > _MOST_FORGOTTEN:
-            self._log = self._log[self._start :]  # Those who have the old one keep it.
-            self._start = 0
+            self._begin(self._log[self._start :])  # Those who have the old ones keep them.
 
     def now(self) -> Names:
         """As they are."""
         names = Names.__new__(Names)
         names._log, names._start, names._stop = self._log, self._start, len(self._log)
         return names
+
+    def _begin(self, log: list[str]) -> None:
+        self._log = log
+        self._start = 0
+        self.add: Callable[[str], None] = log.append

@@ -180,6 +180,10 @@ class LiveSession:
         del self._settled[:count]
         recall.seen.remember_all(came)
         recall.done.remember_all(settled)
+        if settled == came and not settlement.unsettled:
+            settlement.run_through(came[-1][-1], count)
+            came.clear()
+            return
         # Nearly always this is the last one of the journal before, if anything.
         first = came[0][-1] if came else math.inf
         earlier = 0

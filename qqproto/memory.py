@@ -90,7 +90,9 @@ class Memory:
                     growing.add(name)
                 index[name] = entry[0]
         # A dispatch has two names at most.
+        forgotten = 0
         while index and (len(index) > 2 * self._size or now - next(iter(index.values())) > self._life):
             index.popitem(last=False)
-            if growing is not None:
-                growing.forget_oldest()
+            forgotten += 1
+        if forgotten and growing is not None:
+            growing.forget(forgotten)

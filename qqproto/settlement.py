@@ -134,9 +134,10 @@ class Settlement:
     @property
     def ahead(self) -> tuple[int, ...]:
         """What is settled above ``settled``, in order."""
-        settled, open_ = self.settled, self._open
+        self._fold()
         if not (self.out_of_order or self._order or self._late):
             return ()
+        settled, open_ = self.settled, self._open
         self.out_of_order = {number for number in self.out_of_order if number > settled}
         ahead = self.out_of_order.union(number for number in self._order if number not in open_)
         if self._late:

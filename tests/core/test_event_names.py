@@ -36,7 +36,7 @@ def test_each_state_is_a_value() -> None:
     growing = GrowingNames(["a", "b"])
     first = growing.now()
     growing.add("c")
-    growing.forget_oldest()
+    growing.forget(1)
     second = growing.now()
     assert first == ("a", "b")
     assert second == ("b", "c")
@@ -46,7 +46,7 @@ def test_each_state_is_a_value() -> None:
 def test_a_copy_has_nothing_of_what_is_forgotten() -> None:
     growing = GrowingNames(f"name-{number}" for number in range(100))
     for _ in range(99):
-        growing.forget_oldest()
+        growing.forget(1)
     names = growing.now()
     for other in (copy.deepcopy(names), pickle.loads(pickle.dumps(names))):
         assert other == names
@@ -59,7 +59,7 @@ def test_what_was_added_is_known_of_those_it_has_grown_from() -> None:
     assert first.grown_from(first) == ()
     growing.add("c")
     growing.add("d")
-    growing.forget_oldest()
+    growing.forget(1)
     second = growing.now()
     assert second.grown_from(first) == ("c", "d")
     assert first.grown_from(second) is None
@@ -72,7 +72,7 @@ def test_nothing_has_grown_from_what_is_forgotten_altogether() -> None:
     first = growing.now()
     for name in "bc":
         growing.add(name)
-        growing.forget_oldest()
+        growing.forget(1)
     assert growing.now().grown_from(first) is None
 
 
@@ -82,7 +82,7 @@ def test_what_is_forgotten_is_not_kept_for_ever_and_those_who_have_it_keep_it() 
     for number in range(3 * _MOST_FORGOTTEN):
         growing.add(f"name-{number}")
         if number >= 10:
-            growing.forget_oldest()
+            growing.forget(1)
         if number % 1000 == 0:
             states.append((number, growing.now()))
     assert len(growing.now()._log) < _MOST_FORGOTTEN + 20
@@ -99,7 +99,7 @@ def test_what_was_before_and_what_was_added_make_what_is_now(steps: list[tuple[i
             growing.add(f"name-{number}")
             number += 1
         for _ in range(min(forgotten, len(growing.now()))):
-            growing.forget_oldest()
+            growing.forget(1)
         names = growing.now()
         new = names.grown_from(before)
         if new is not None:

@@ -44,7 +44,7 @@ class Bot:
         for number in range(first, first + count):
             self.growing.add(f"C2C_MESSAGE_CREATE {number}")
         while len(self.growing.now()) > remembers:
-            self.growing.forget_oldest()
+            self.growing.forget(1)
         last = first + count - 1
         self.session = replace(self.session, received=last + 2, settled=last, done=self.growing.now())
         return SavedSession(self.session, 1_790_000_000.5 + last)

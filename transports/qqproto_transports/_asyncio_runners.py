@@ -195,7 +195,8 @@ class AsyncioKeeper(Keeper):
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def _in_thread(self, job: Callable[[], None]) -> None:
-        self._loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
         super()._in_thread(job)
 
     def _post(self, call: Callable[[], object]) -> None:

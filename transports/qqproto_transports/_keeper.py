@@ -233,8 +233,8 @@ class Keeper(ABC):
         now = self._clock()
         due: dict[int, _Progress | None] = {}
         for index, shard in self._shards.items():
-            progress = shard.progress
-            if self._has_changed(index, progress) or self._old_at(index) <= now:
+            kept, progress = self._kept.get(index), shard.progress
+            if progress != (kept.progress if kept else None) or self._old_at(index) <= now:
                 due[index] = progress
         hurried, self._hurried = self._hurried, False
         if due and (hurried or self._earliest <= now):
@@ -243,10 +243,6 @@ class Keeper(ABC):
             self._look_again_at(self._earliest)
         elif self._at is None:  # Else it will ring early enough.
             self._look_again_at(min(map(self._old_at, self._shards), default=math.inf))
-
-    def _has_changed(self, index: int, progress: _Progress | None) -> bool:
-        kept = self._kept.get(index)
-        return progress is not None if kept is None else progress != kept.progress
 
     def _old_at(self, index: int) -> float:
         """When a session that is live is saved for no other reason than its age."""

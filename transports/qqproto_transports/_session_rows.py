@@ -33,9 +33,8 @@ CREATE TABLE IF NOT EXISTS sessions (
 CREATE TABLE IF NOT EXISTS changes (
     app_id TEXT NOT NULL, shard INTEGER NOT NULL, shards INTEGER NOT NULL, number INTEGER NOT NULL,
     received INTEGER NOT NULL, settled INTEGER NOT NULL, ahead TEXT NOT NULL, missing TEXT NOT NULL,
-    done TEXT NOT NULL, remembered INTEGER NOT NULL, saved_at REAL NOT NULL,
-    PRIMARY KEY (app_id, shard, shards, number)
-) WITHOUT ROWID
+    done TEXT NOT NULL, remembered INTEGER NOT NULL, saved_at REAL NOT NULL
+)
 """,
 )
 _WHERE = "WHERE app_id = ? AND shard = ? AND shards = ?"
@@ -121,6 +120,7 @@ def prepare(database: sqlite3.Connection) -> None:
         raise ValueError("it is the database of something else")
     if version > VERSION:
         raise ValueError(f"a newer qqproto has written it, in format {version}; this one knows {VERSION}")
+    database.execute("PRAGMA page_size = 1024")  # Of a new file: a change is small, and its page is what is written.
     # A crash of the process takes nothing back in this mode; one of the machine may, but leaves the file whole.
     database.execute("PRAGMA journal_mode = WAL").close()
     database.execute("PRAGMA synchronous = NORMAL")

@@ -43,7 +43,7 @@ types: $(VENV)/.dev ## mypy, strict, over everything
 proxies: ## install squid, tinyproxy and dante for tests/real, as root on Debian (without them it skips)
 	@tests/real/install.sh
 
-bench: $(VENV)/.dev ## speed against named peers, as ratios within one run (ARGS=--help)
+bench: $(VENV)/.dev $(VENV)/sdks ## speed against named peers, as ratios within one run (ARGS=--help)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 fuzz: $(VENV)/.dev ## a campaign of hostile input against the machines (EXAMPLES=20000 a test)
@@ -96,6 +96,13 @@ $(VENV)/.mutate: $(VENV)/.dev
 	@echo "installing mutmut into $(VENV)"
 	@$(PIP) --editable '.[asyncio,cli,dev,mutate,sync,trio,webhook]'
 	@touch $@
+
+# Whole SDKs, which nothing of ours needs; one that cannot be had is a row that says so.
+$(VENV)/sdks: | $(BIN)/python
+	@echo "installing the SDKs that qqproto is compared with into $@"
+	@$(BIN)/python -m venv $@
+	-@$@/bin/python -m pip install --quiet --disable-pip-version-check --no-input qq-botpy
+	-@$@/bin/python -m pip install --quiet --disable-pip-version-check --no-input nonebot-adapter-qq 'nonebot2[aiohttp]'
 
 $(VENV)/.docs: pyproject.toml $(VENV)/.run
 	@echo "installing the documentation tools into $(VENV)"

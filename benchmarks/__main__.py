@@ -8,9 +8,10 @@ import sys
 from collections.abc import Callable, Iterable
 
 from benchmarks import in_memory
-from benchmarks.figures import Figure, as_json, as_table
+from benchmarks.figures import Figure, Missing, as_json, as_table
 from benchmarks.imports import imports
 from benchmarks.linear import linear
+from benchmarks.loopback import figures as loopback
 from benchmarks.sessions import saving
 from benchmarks.simulated import simulated
 from benchmarks.work import SIZES
@@ -18,7 +19,7 @@ from benchmarks.work import SIZES
 _FEW = 3
 """Rounds of what takes long."""
 
-Measurement = Callable[[int], Iterable[Figure]]
+Measurement = Callable[[int], Iterable[Figure | Missing]]
 """Takes how many rounds to run."""
 
 
@@ -29,7 +30,12 @@ def _each_size(measure: Callable[[int, int], list[Figure]]) -> Measurement:
 MEASUREMENTS: dict[str, Measurement] = {
     "T1": _each_size(in_memory.messages),
     "T3": _each_size(in_memory.codec),
+    "T4": loopback.burst,
+    "T5": loopback.single,
+    "T6": loopback.sdks,
+    "T7": lambda rounds: loopback.memory(),
     "T8": lambda rounds: linear(min(rounds, 2 * _FEW)),
+    "T9": loopback.held,
     "T10": imports,
     "T11": lambda rounds: simulated(min(rounds, _FEW)),
     "saving": lambda rounds: saving(min(rounds, _FEW)),
@@ -42,7 +48,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=31, help="rounds a measurement (default 31)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args()
-    figures: list[Figure] = []
+    figures: list[Figure | Missing] = []
     for name in options.names or MEASUREMENTS:
         if name not in MEASUREMENTS:
             parser.error(f"there is no {name}")
@@ -52,7 +58,7 @@ def main() -> None:
         print(as_json(figures))
     else:
         print(
-            f"CPython {platform.python_version()}. ratio = ours / the peer's, best round against best round; *: missed"
+            f"CPython {platform.python_version()}. ratio = ours / the peer's, as benchmarks/README.md has it; *: missed"
         )
         print(as_table(figures))
 

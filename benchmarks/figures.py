@@ -33,12 +33,25 @@ class Figure:
         return self.target is None or self.ratio <= self.target
 
 
-def as_json(figures: Sequence[Figure]) -> str:
+@dataclass
+class Missing:
+    """A line that could not be measured, and why."""
+
+    name: str
+    what: str
+    peer: str
+    why: str
+
+
+def as_json(figures: Sequence[Figure | Missing]) -> str:
     about = {"python": platform.python_version(), "machine": platform.machine(), "system": platform.system()}
-    return json.dumps({**about, "figures": [{**asdict(figure), "met": figure.met} for figure in figures]}, indent=1)
+    lines = [
+        {**asdict(figure), "met": figure.met} if isinstance(figure, Figure) else asdict(figure) for figure in figures
+    ]
+    return json.dumps({**about, "figures": lines}, indent=1)
 
 
-def as_table(figures: Iterable[Figure]) -> str:
+def as_table(figures: Iterable[Figure | Missing]) -> str:
     """For people. A target that is missed has a star."""
     rows = [COLUMNS, *map(_row, figures)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
@@ -53,7 +66,9 @@ def as_table(figures: Iterable[Figure]) -> str:
     return "\n".join(lines)
 
 
-def _row(figure: Figure) -> tuple[str, ...]:
+def _row(figure: Figure | Missing) -> tuple[str, ...]:
+    if isinstance(figure, Missing):
+        return (figure.name, f"{figure.what}: {figure.why}", "", figure.peer, "", "", "", "", "")
     return (
         figure.name,
         figure.what,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Mapping
 
 SIZES = (200, 700, 4096, 65536)
 """Bytes of one dispatch, envelope included; 700 is a usual group message."""
@@ -11,8 +12,8 @@ SIZES = (200, 700, 4096, 65536)
 _TEXT = "今天晚上八点在群里开会，请大家准时参加，不要迟到。"
 
 
-def dispatch(size: int, sequence: int) -> bytes:
-    """One GROUP_AT_MESSAGE_CREATE of about ``size`` bytes of UTF-8."""
+def dispatch(size: int, sequence: int, more: Mapping[str, object] | None = None) -> bytes:
+    """One GROUP_AT_MESSAGE_CREATE of about ``size`` bytes of UTF-8, with ``more`` in its data."""
     envelope = {
         "op": 0,
         "s": sequence,
@@ -27,6 +28,7 @@ def dispatch(size: int, sequence: int) -> bytes:
         data["group_openid"] = "0F1E2D3C4B5A69788796A5B4C3D2E1F0"
         data["timestamp"] = "2026-07-21T10:00:00+08:00"
         data["message_scene"] = {"source": "default", "ext": ["msg_idx=REFIDX_xxx=="]}
+    data.update(more or {})
     room = max(0, size - len(json.dumps(envelope, ensure_ascii=False).encode()))
     data["content"] = (_TEXT * (room // len(_TEXT.encode()) + 1)).encode()[:room].decode(errors="ignore")
     return json.dumps(envelope, ensure_ascii=False).encode()

@@ -36,9 +36,14 @@ _ASLEEP = 0.0003
 """Seconds in which a client that has nothing to do has gone to sleep."""
 
 
+_AUTHOR = {"id": "1122334455667788", "member_openid": "11223344556677889900AABBCCDDEEFF", "bot": False}
+_MORE = {"author": {**_AUTHOR, "member_role": "member"}, "group_id": "0F1E2D3C4B5A69788796A5B4C3D2E1F0"}
+"""Without these nonebot-adapter-qq takes it for no event."""
+
+
 @cache
 def _dispatches(size: int, count: int) -> bytes:
-    return b"".join(frame(dispatch(size, sequence)) for sequence in range(2, 2 + count))
+    return b"".join(frame(dispatch(size, sequence, _MORE)) for sequence in range(2, 2 + count))
 
 
 class Client(asyncio.Protocol):

@@ -1,0 +1,79 @@
+"""The asyncio driver under uvloop, whose loop, timers and transports are not asyncio's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from qqproto import Disconnected, Dispatch, Event, Ready, Resumed, Stopped, StopReason
+from qqproto_transports.local_gateway import LocalGateway
+from tests.transports.bots import QUICK, bot_at, say
+from tests.transports.loops import GUARD, eventually, no_task_left
+
+uvloop = pytest.importorskip("uvloop", reason="there is no uvloop for this platform")
+
+
+def on_uvloop(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def guarded() -> None:
+        assert type(asyncio.get_running_loop()).__module__.startswith("uvloop")
+        async with no_task_left():
+            await asyncio.wait_for(main(), GUARD)
+
+    loop = uvloop.new_event_loop()
+    try:
+        loop.run_until_complete(guarded())
+    finally:
+        loop.close()
+
+
+def test_a_bots_life_under_uvloop() -> None:
+    """It comes up, hears what is said, comes back from a rotation with a Resume, and leaves nothing behind."""
+    events: list[Event] = []
+
+    async def live() -> None:
+        async with LocalGateway() as local:
+            gateway = bot_at(local)
+            async with gateway:
+                async for event in gateway:
+                    events.append(event)
+                    if isinstance(event, Ready):
+                        say(local, "one")
+                    elif isinstance(event, Dispatch) and event.data["content"] == "one":
+                        local.platform.conversations[-1].send_reconnect(local.now)
+                    elif isinstance(event, Resumed):
+                        say(local, "two")
+                    elif isinstance(event, Dispatch):
+                        gateway.close()
+            await eventually(lambda: not local.platform.conversations)
+
+    on_uvloop(live)
+    said = [event.data["content"] for event in events if isinstance(event, Dispatch)]
+    assert said == ["one", "two"]
+    assert [type(event) for event in events if isinstance(event, (Disconnected, Resumed))] == [Disconnected, Resumed]
+    assert isinstance(events[-1], Stopped)
+    assert events[-1].reason is StopReason.CLOSED
+
+
+def test_a_burst_is_heard_whole_under_uvloop() -> None:
+    """More than its buffer holds, so that reading is paused, and goes on."""
+    count = 300
+
+    async def live() -> None:
+        async with LocalGateway() as local:
+            gateway = bot_at(local, policy=replace(QUICK, max_buffered=50))
+            heard: list[str] = []
+            async with gateway:
+                async for event in gateway:
+                    if isinstance(event, Ready):
+                        say(local, *range(count))
+                    elif isinstance(event, Dispatch):
+                        heard.append(event.data["content"])
+                        if len(heard) == count:
+                            break
+            assert heard == [str(number) for number in range(count)]
+
+    on_uvloop(live)

@@ -76,6 +76,15 @@ def test_what_came_and_was_not_finished_is_not_handed_out_twice_in_one_process()
     assert live.busy
 
 
+def test_what_comes_in_order_and_is_never_looked_at_fills_no_journal() -> None:
+    live = new()
+    for number in range(1, 1001):
+        assert come(live, number, f"e-{number}")
+    assert len(live._journal) < 300
+    assert not come(live, None, "e-1"), "it is remembered all the same"
+    assert live.settlement.received == 1000
+
+
 def test_settling_another_sessions_event_is_nothing() -> None:
     live = new()
     come(live, 1, "e-1")

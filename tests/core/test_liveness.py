@@ -11,6 +11,8 @@ import pytest
 from qqproto import CloseConnection, Dispatch, LoopLag, SendText
 from tests.core.hosts import ACK, Talk, dispatch, hello, ready
 
+pytestmark = pytest.mark.untraced
+
 INTERVALS = [0.25, 1.0, 5.0, 41.25, 120.0]
 PHASES = [0.0, 0.13, 0.29, 0.5, 0.71, 0.999]
 

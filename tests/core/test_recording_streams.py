@@ -106,6 +106,18 @@ def test_any_messages_of_a_hosts_websocket_replay(messages: list[str | bytes], h
 
 
 @either
+def test_binary_messages_of_a_hosts_websocket(hide: bool) -> None:
+    """Of what is no UTF-8 the bad bytes are kept, where they were."""
+    bot = Recorded(framing=Framing.TEXT, hide=hide).live()
+    bot.say(b'{"op":11}', b"good, then \xff\xfe", dispatch(2))
+    bot.run(60)
+
+    bot.replays()
+    kept = [base64.b64decode(fields["base64"]) for fields in bot.inputs("message") if "base64" in fields]
+    assert kept == [b"xxxxxxxxxxx\xffx" if hide else b"good, then \xff\xfe"]
+
+
+@either
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
 def test_an_event_in_small_pieces(size: int, hide: bool) -> None:
     """Each read has to bring a piece again, also of a message that is shorter than it was."""

@@ -166,6 +166,7 @@ def test_a_rotation_of_an_unstable_connection_is_a_failure() -> None:
     assert gaps == [0.75, 1.5, 3.75, 7.5]
 
 
+@pytest.mark.untraced
 def test_row_2_a_thousand_rotations_leave_no_trace() -> None:
     host = Host()
     host.up()
@@ -184,6 +185,7 @@ def test_row_2_a_thousand_rotations_leave_no_trace() -> None:
 # -- failures on the way ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.untraced
 def test_row_30_and_1_a_name_that_does_not_resolve_is_an_outage_that_ends() -> None:
     host = Host(start=False)
     host.dial = DNS
@@ -497,6 +499,16 @@ def test_4008_is_a_minutes_silence() -> None:
     host.up()
     host.server_closes(4008)
     assert host.only(Disconnected).retry_in == 60.0
+
+
+def test_what_came_before_the_end_of_its_session_is_handed_out_after_it() -> None:
+    host = Host()
+    host.up()
+    host.shard.receive_message(host.connection, dispatch(2), host.now)
+    host.shard.connection_closed(host.connection, 4006, "session no longer valid", host.now)
+    assert host.shard.session is None
+    host.drain()
+    assert host.dispatches() == [2]
 
 
 def test_row_16_4004_names_the_refused_token_and_keeps_the_session() -> None:

@@ -69,8 +69,9 @@ class World:
         for index in range(script.shards):
             self._expect_dispatch(index)
         self.begin()
-        self.at(3600.0, self._weigh)
+        self.at(3600.0, self._weigh_hourly)
         self._run_until(script.end)
+        self._weigh()
         process = self.process
         if process is None or process.ended:
             return
@@ -202,9 +203,12 @@ class World:
             session.happen()
         self._expect_dispatch(index)
 
+    def _weigh_hourly(self) -> None:
+        self.at(self.now + 3600.0, self._weigh_hourly)
+        self._weigh()
+
     def _weigh(self) -> None:
-        """Promise G10, once an hour."""
-        self.at(self.now + 3600.0, self._weigh)
+        """Promise G10."""
         policy = self.bot.policy
         most = _MOST_WEIGHT + _WEIGHT_OF_A_MEMORY * (policy.remember_seen + policy.remember_done)
         if self.process is not None:

@@ -122,6 +122,7 @@ def search(make: type[WebSocket]) -> None:
     property()
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize(("right", "wrong"), FAULTS.values(), ids=FAULTS)
 def test_faults_in_the_lane_are_found(right: str, wrong: str) -> None:
     with pytest.raises((AssertionError, IndexError, ValueError, LocalProtocolError)):

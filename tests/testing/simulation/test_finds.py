@@ -502,6 +502,7 @@ def test_a_bug_in_the_machines_is_found(bug: Bug, monkeypatch: pytest.MonkeyPatc
     assert violation.promise in bug.promises, violation
 
 
+@pytest.mark.untraced
 def test_the_machines_without_a_bug_are_not_blamed() -> None:
     assert first_violation(map(script_of, range(10))) is None
     assert first_violation(bug.script for bug in BUGS if bug.script is not None) is None

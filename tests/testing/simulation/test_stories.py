@@ -7,6 +7,8 @@ import pytest
 from qqproto import Disconnected, Event, Framing, Offline, Online, Ready, Resumed
 from qqproto.testing.simulation import Bot, Fault, Process, Report, Script, simulate
 
+pytestmark = pytest.mark.untraced
+
 HOUR, DAY = 3600.0, 86_400.0
 
 both_framings = pytest.mark.parametrize("framing", Framing)

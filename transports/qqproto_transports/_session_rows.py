@@ -89,9 +89,9 @@ class SessionRows:
         added = None if written is None or written.changes == _MOST_CHANGES else _growth(written.session, session)
         if written is None or added is None:
             self._save_whole(key, session, saved_at)
-            self._written[key] = _Written(session, 0)
             if written is None or written.session.id != session.id:
                 self._database.execute("PRAGMA wal_checkpoint").close()
+            self._written[key] = _Written(session, 0)
             return
         self._database.execute(
             _SAVE_CHANGE,

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from qqproto_transports import _asyncio_runners
-from qqproto_transports._asyncio_runners import Alarm
+from qqproto_transports._asyncio_runners import Alarm, Watch
 from qqproto_transports._clock import clock
 from tests.transports.loops import eventually, on_loop
 
@@ -144,3 +144,34 @@ def test_the_clock_goes_on_while_the_system_sleeps() -> None:
         pytest.skip("this system has no CLOCK_BOOTTIME")
     assert abs(clock() - time.clock_gettime(time.CLOCK_BOOTTIME)) < 1.0
     assert clock() <= clock()
+
+
+def test_a_jump_of_the_clock_is_noticed_by_many_in_one_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand connections that each woke up every 15 s cost more than all their heartbeats."""
+    monkeypatch.setattr(_asyncio_runners, "LONGEST_WAIT", 0.05)
+
+    @on_loop
+    async def scenario() -> None:
+        now, asked = 1000.0, 0
+
+        def frozen() -> float:
+            nonlocal asked
+            asked += 1
+            return now
+
+        bells, watch = [Bell() for _ in range(3)], Watch()
+        alarms = [Alarm(frozen, bell.ring, watch) for bell in bells]
+        for number, alarm in enumerate(alarms):
+            alarm.set(now + 3600.0 * (1 + 4 * number))
+        await eventually(lambda: asked > 20)
+        assert not any(bell.rung for bell in bells)
+
+        now += 4 * 3600.0  # the lid was shut
+        await eventually(lambda: bells[0].rung)
+        assert not bells[1].rung
+
+        now += 4 * 3600.0
+        await eventually(lambda: bells[1].rung)
+        alarms[2].set(None)  # and no timer is left, which the loop of these tests looks for
+
+    scenario()

@@ -10,8 +10,7 @@ from qqproto.actions import OpenConnection
 from qqproto.events import Event
 from qqproto.policy import Policy
 from qqproto.shard import Shard
-from qqproto_transports._account_runner import AccountRunner
-from qqproto_transports._asyncio_runners import AsyncioShardRunner, Unfinished
+from qqproto_transports._asyncio_runners import AsyncioAccountRunner, AsyncioShardRunner, Unfinished
 from qqproto_transports._common import TextDialer, TextSocket
 from qqproto_transports._egress import Egress
 from qqproto_transports._journal import Journal
@@ -24,7 +23,7 @@ class AsyncioTextRunner(TextRunner, AsyncioShardRunner):
     def __init__(
         self,
         shard: Shard,
-        account: AccountRunner,
+        account: AsyncioAccountRunner,
         journal: Journal,
         tell: Callable[[Event], None],
         drained: Callable[[], None],

@@ -12,6 +12,7 @@ from benchmarks.figures import Figure, Missing, as_json, as_table
 from benchmarks.imports import imports
 from benchmarks.linear import linear
 from benchmarks.loopback import figures as loopback
+from benchmarks.profile import profile
 from benchmarks.sessions import saving
 from benchmarks.simulated import simulated
 from benchmarks.work import SIZES
@@ -38,6 +39,7 @@ MEASUREMENTS: dict[str, Measurement] = {
     "T9": loopback.held,
     "T10": imports,
     "T11": lambda rounds: simulated(min(rounds, _FEW)),
+    "profile": profile,
     "saving": lambda rounds: saving(min(rounds, _FEW)),
 }
 

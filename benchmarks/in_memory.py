@@ -17,7 +17,7 @@ from qqproto import lazy
 _BYTES_A_ROUND = 1 << 18
 
 
-def _run_all(entrants: Mapping[str, Run], size: int, rounds: int) -> dict[str, Times]:
+def run_all(entrants: Mapping[str, Run], size: int, rounds: int) -> dict[str, Times]:
     """Everybody gets the same new dispatches, a round's worth of them."""
     count = max(40, _BYTES_A_ROUND // size)
 
@@ -36,7 +36,7 @@ def _run_all(entrants: Mapping[str, Run], size: int, rounds: int) -> dict[str, T
 
 def messages(size: int, rounds: int) -> list[Figure]:
     """T1 and T2: through the whole library, from bytes to the Dispatch handed out, settled and counted."""
-    times = _run_all(
+    times = run_all(
         {
             "floor": peers.floor(),
             "msgspec alone": peers.msgspec_floor(),
@@ -63,7 +63,7 @@ def messages(size: int, rounds: int) -> list[Figure]:
 
 def codec(size: int, rounds: int) -> list[Figure]:
     """T3: the WebSocket alone, to texts; and to bytes, which is how far it goes in the library."""
-    times = _run_all(
+    times = run_all(
         {
             "floor": peers.codec_floor(),
             "wsproto": peers.wsproto_codec(),

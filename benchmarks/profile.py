@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
 from benchmarks import in_memory, peers
 from benchmarks.figures import Figure
-from benchmarks.loopback.figures import BURST, SINGLE, server
+from benchmarks.loopback.figures import BURST, SINGLE
+from benchmarks.loopback.processes import in_turn, server
 from benchmarks.peers import Run, live_shard
 from benchmarks.race import Times
 from qqproto.decoding import standard
 
 SIZE = 700
 IN_MEMORY = "JSON alone, in memory"
+_ROUNDS_OVER_SOCKETS = 3
 
 
 def profile(rounds: int) -> list[Figure]:
@@ -121,22 +122,15 @@ def _handed_out(*, timer: bool) -> Run:
 
 def _over_sockets(in_memory: float) -> Iterator[Figure]:
     """What the driver adds, with the operating system: the clients of T4 and T5, each a process of its own."""
-    clients = {"floor": "raw", "aiohttp": "raw", "asyncio-json": "qq"}
-    with server(tls=False) as there, tempfile.NamedTemporaryFile() as pace:
+    clients, peer = ("floor", "aiohttp", "asyncio-json"), "read and JSON alone"
+    with server() as there:
         for mode, what, count in (("burst", "in bursts", BURST), ("single", "one event a wake-up", SINGLE)):
             costs: dict[str, list[float]] = {name: [] for name in clients}
-            for _ in range(3):
-                for name, talk in clients.items():
-                    pace.seek(0)
-                    pace.write(bytes(8))
-                    pace.flush()
-                    path = f"/{talk}/{mode}?size={SIZE}&count={count}&pace={pace.name}"
-                    options = ["--count", str(count), *(["--pace", pace.name] if mode == "single" else [])]
-                    costs[name].append(there.run("clients", name, path, *options)["each"])
-            floor, peer = Times(costs["floor"]), "read and JSON alone"
-            whole = Times(costs["asyncio-json"])
+            for number in range(_ROUNDS_OVER_SOCKETS):
+                for name in in_turn(clients, number):
+                    costs[name].append(there.cost(name, mode, count)["each"])
+            floor, whole, other = (Times(costs[name]) for name in ("floor", "asyncio-json", "aiohttp"))
             driver = Times([seconds - in_memory for seconds in whole.rounds])
-            yield _row(f"{what}: asyncio, the driver and the system", driver, driver.best, floor, peer)
+            yield _row(f"{what}: the driver and the system", driver, driver.best, floor, peer)
             yield _row(f"{what}: all of it", whole, whole.best, floor, peer)
-            other = Times(costs["aiohttp"])
-            yield _row(f"{what}: aiohttp and json.loads, for comparison", other, other.best, floor, peer)
+            yield _row(f"{what}: aiohttp and json.loads", other, other.best, floor, peer)

@@ -8,10 +8,13 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from qqproto import FailureKind
+from qqproto import FailureKind, HTTPRequest, Policy
+from qqproto_transports import _asyncio_dial
 from qqproto_transports._addresses import HEAD_START, Address, in_turn
 from qqproto_transports._asyncio_dial import connect
+from qqproto_transports._egress import Egress
 from qqproto_transports._failures import Failed
+from qqproto_transports._http import exchange_by
 from tests.transports.loops import on_loop, open_files
 from tests.transports.servers import closed_port, full_port, serving, silence
 
@@ -164,3 +167,24 @@ def test_of_two_that_are_reached_at_once_one_is_closed(
                 assert sock.fileno() != -1
 
     scenario()
+
+
+@on_loop
+async def test_an_exchange_that_is_cancelled_in_the_moment_of_success_leaves_no_socket(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reached: list[socket.socket] = []
+    exchange = exchange_by(None, Egress(None), _asyncio_dial, Policy())
+    async with serving(silence) as port:
+        asking = asyncio.ensure_future(exchange(HTTPRequest("GET", f"http://127.0.0.1:{port}/", {}, b"")))
+        reach = _asyncio_dial._Race._try
+
+        async def reach_and_cancel(race: _asyncio_dial._Race, address: Address) -> socket.socket:
+            reached.append(await reach(race, address))
+            asking.cancel()
+            return reached[0]
+
+        monkeypatch.setattr(_asyncio_dial._Race, "_try", reach_and_cancel)
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        assert [sock.fileno() for sock in reached] == [-1]

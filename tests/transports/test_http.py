@@ -16,8 +16,7 @@ import httpx
 import pytest
 
 from qqproto import FailureKind, HTTPRequest, HTTPResponse, Policy, SendRequest
-from qqproto_transports import _sync_http
-from qqproto_transports._asyncio_dial import choose_proxy
+from qqproto_transports import _asyncio_dial, _sync_http
 from qqproto_transports._clock import clock
 from qqproto_transports._common import HTTPExchange
 from qqproto_transports._egress import Egress
@@ -61,7 +60,7 @@ def ask(port: int, body: bytes = b"{}", scheme: str = "http") -> HTTPRequest:
 def exchange_with(
     http: HTTPExchange | httpx.AsyncClient | None = None, context: Callable[[], ssl.SSLContext] = trusting
 ) -> HTTPExchange:
-    return exchange_by(http, Egress(None, context()), choose_proxy, Policy(max_http_body=LIMIT))
+    return exchange_by(http, Egress(None, context()), _asyncio_dial, Policy(max_http_body=LIMIT))
 
 
 @contextlib.asynccontextmanager

@@ -8,11 +8,13 @@ from collections.abc import Awaitable, Callable
 import anyio
 import pytest
 
-from qqproto import FailureKind
+from qqproto import FailureKind, HTTPRequest, Policy
 from qqproto_transports import _anyio_dial
 from qqproto_transports._addresses import HEAD_START, Address
 from qqproto_transports._anyio_dial import connect
+from qqproto_transports._egress import Egress
 from qqproto_transports._failures import Failed
+from qqproto_transports._http import exchange_by
 from tests.transports.backends import eventually, meanwhile, on_backends
 from tests.transports.loops import open_files
 from tests.transports.servers import closed_port, full_port, silence
@@ -127,6 +129,27 @@ async def test_cancelled_in_the_moment_of_success_it_leaves_no_socket(
 
             monkeypatch.setattr(_anyio_dial, "_reach", reach_and_cancel)
             await connect("gateway.example", 443)
+        assert scope.cancelled_caught
+        assert [sock.fileno() for sock in reached] == [-1]
+
+
+@on_backends
+async def test_an_exchange_that_is_cancelled_in_the_moment_of_success_leaves_no_socket(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reached: list[socket.socket] = []
+    exchange = exchange_by(None, Egress(None), _anyio_dial, Policy())
+    async with beside(silence) as port:
+        with anyio.CancelScope() as scope:
+            reach = _anyio_dial._reach
+
+            async def reach_and_cancel(address: Address) -> socket.socket:
+                reached.append(await reach(address))
+                scope.cancel()
+                return reached[0]
+
+            monkeypatch.setattr(_anyio_dial, "_reach", reach_and_cancel)
+            await exchange(HTTPRequest("GET", f"http://127.0.0.1:{port}/", {}, b""))
         assert scope.cancelled_caught
         assert [sock.fileno() for sock in reached] == [-1]
 

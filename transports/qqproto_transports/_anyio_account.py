@@ -15,8 +15,8 @@ from qqproto.failures import Failure, FailureKind
 from qqproto.pacing import IdentifySlot
 from qqproto.policy import Policy
 from qqproto.protocol.rest import GatewayInfo
+from qqproto_transports import _anyio_dial
 from qqproto_transports._account import AsyncAccount
-from qqproto_transports._anyio_dial import choose_proxy
 from qqproto_transports._anyio_runners import AnyioAccountRunner
 from qqproto_transports._anyio_tasks import Tasks
 from qqproto_transports._clock import clock as system_clock
@@ -58,7 +58,7 @@ class BotAccount(AsyncAccount[AnyioAccountRunner]):
         self.runner = AnyioAccountRunner(
             Account(credentials, endpoints=endpoints, policy=policy),
             clock,
-            exchange_by(http, self.egress, choose_proxy, policy),
+            exchange_by(http, self.egress, _anyio_dial, policy),
         )
 
     async def token(self, *, rejected: Token | None = None, timeout: float = 15.0) -> Token:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import suppress
 
-from anyio import Event, create_task_group, getaddrinfo, move_on_after, to_thread, wait_writable
+from anyio import Event, create_task_group, getaddrinfo, move_on_after, to_thread, wait_readable, wait_writable
 from anyio.abc import TaskGroup
 
 from qqproto.failures import Failure, FailureKind
@@ -39,6 +40,37 @@ async def connect(host: str, port: int) -> socket.socket:
     if race.winner is not None:
         return race.winner
     raise race.error or OSError("the name has no address")
+
+
+async def reach(host: str, port: int) -> Wire:
+    """The same, to be read and written by whoever awaits."""
+    return Wire(await connect(host, port))
+
+
+class Wire:
+    """A connected socket: what comes, what goes, one at a time of either."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    async def read(self, size: int) -> bytes:
+        """What has come, ``size`` bytes at most; nothing at the end."""
+        while True:
+            await wait_readable(self._sock)
+            with suppress(BlockingIOError, InterruptedError):
+                return self._sock.recv(size)
+
+    async def write(self, data: bytes) -> None:
+        """Send all of it."""
+        rest = memoryview(data)
+        while rest:
+            await wait_writable(self._sock)
+            with suppress(BlockingIOError, InterruptedError):
+                rest = rest[self._sock.send(rest) :]
+
+    def close(self) -> None:
+        """Let go of it."""
+        self._sock.close()
 
 
 class _Race:

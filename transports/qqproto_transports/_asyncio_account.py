@@ -14,8 +14,8 @@ from qqproto.failures import Failure, FailureKind
 from qqproto.pacing import IdentifySlot
 from qqproto.policy import Policy
 from qqproto.protocol.rest import GatewayInfo
+from qqproto_transports import _asyncio_dial
 from qqproto_transports._account import AsyncAccount
-from qqproto_transports._asyncio_dial import choose_proxy
 from qqproto_transports._asyncio_runners import AsyncioAccountRunner
 from qqproto_transports._clock import clock as system_clock
 from qqproto_transports._common import HTTPExchange, Proxy, Unavailable
@@ -53,7 +53,7 @@ class BotAccount(AsyncAccount[AsyncioAccountRunner]):
         self.runner = AsyncioAccountRunner(
             Account(credentials, endpoints=endpoints, policy=policy),
             clock,
-            exchange_by(http, self.egress, choose_proxy, policy),
+            exchange_by(http, self.egress, _asyncio_dial, policy),
         )
 
     async def token(self, *, rejected: Token | None = None, timeout: float = 15.0) -> Token:

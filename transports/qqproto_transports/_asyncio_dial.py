@@ -40,6 +40,31 @@ async def connect_to(addresses: Iterable[Address]) -> socket.socket:
         await race.end()
 
 
+async def reach(host: str, port: int) -> Wire:
+    """The same, to be read and written by whoever awaits."""
+    return Wire(await connect(host, port))
+
+
+class Wire:
+    """A connected socket: what comes, what goes, one at a time of either."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._loop = asyncio.get_running_loop()
+
+    async def read(self, size: int) -> bytes:
+        """What has come, ``size`` bytes at most; nothing at the end."""
+        return await self._loop.sock_recv(self._sock, size)
+
+    async def write(self, data: bytes) -> None:
+        """Send all of it."""
+        await self._loop.sock_sendall(self._sock, data)
+
+    def close(self) -> None:
+        """Let go of it."""
+        self._sock.close()
+
+
 class _Race:
     def __init__(self, loop: asyncio.AbstractEventLoop, addresses: list[Address]) -> None:
         self._loop = loop

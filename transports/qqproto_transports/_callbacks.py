@@ -11,7 +11,7 @@ from typing import Any
 from qqproto.policy import Policy
 from qqproto.protocol.rest import HTTPRequest, HTTPResponse
 from qqproto.testing import FakeCallbacks
-from qqproto_transports._asyncio_dial import choose_proxy
+from qqproto_transports import _asyncio_dial
 from qqproto_transports._egress import Egress
 from qqproto_transports._failures import failure_of
 from qqproto_transports._http import exchange_by
@@ -46,7 +46,7 @@ class Callbacks:
         self._note = note
         self._say = say
         self._unix_time = unix_time
-        self._exchange = exchange_by(None, Egress(None), choose_proxy, Policy())
+        self._exchange = exchange_by(None, Egress(None), _asyncio_dial, Policy())
         self._waiting: deque[tuple[str, HTTPRequest]] = deque()
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None

@@ -14,7 +14,7 @@ from qqproto.pacing import IdentifySlot
 from qqproto.policy import Policy
 from qqproto.protocol import rest
 from qqproto.protocol.rest import GatewayInfo, HTTPRequest, HTTPResponse
-from qqproto_transports._asyncio_dial import choose_proxy
+from qqproto_transports import _asyncio_dial
 from qqproto_transports._common import Proxy
 from qqproto_transports._egress import Egress
 from qqproto_transports._failures import Failed
@@ -36,7 +36,7 @@ class Desk:
         policy: Policy,
     ) -> None:
         self.egress = Egress(proxy, ssl_context)
-        self._exchange = exchange_by(None, self.egress, choose_proxy, policy)
+        self._exchange = exchange_by(None, self.egress, _asyncio_dial, policy)
         self._account = BotAccount(
             credentials, endpoints=endpoints, http=self._keep, proxy=proxy, ssl_context=ssl_context, policy=policy
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol
 
 from qqproto.failures import Failure, FailureKind
 from qqproto.policy import Policy
@@ -18,12 +18,24 @@ from qqproto_transports._route import Route
 if TYPE_CHECKING:
     import httpx
 
-ProxyChooser: TypeAlias = Callable[[Egress, str], Awaitable[Proxy | None]]
-"""How a driver asks for the proxy before a URL without waiting on its loop."""
+
+class Wire(Protocol):
+    """A connection of a driver's."""
+
+    async def read(self, size: int, /) -> bytes: ...
+    async def write(self, data: bytes, /) -> None: ...
+    def close(self) -> None: ...
+
+
+class Dialler(Protocol):
+    """How a driver reaches a host without waiting on its loop: by way of which proxy, and the connection."""
+
+    async def choose_proxy(self, egress: Egress, url: str, /) -> Proxy | None: ...
+    async def reach(self, host: str, port: int, /) -> Wire: ...
 
 
 def exchange_by(
-    http: HTTPExchange | httpx.AsyncClient | None, egress: Egress, choose_proxy: ProxyChooser, policy: Policy
+    http: HTTPExchange | httpx.AsyncClient | None, egress: Egress, dialler: Dialler, policy: Policy
 ) -> HTTPExchange:
     """What makes the exchanges: the host's callable, its httpx client, or httpcore, on which httpx stands.
 
@@ -37,7 +49,7 @@ def exchange_by(
     except ImportError:
         raise ImportError("httpx is missing: pip install httpx, or give an `http=` of your own") from None
     if http is None:
-        return _OurOwn(egress, choose_proxy, policy)
+        return _OurOwn(egress, dialler, policy)
     if not isinstance(http, httpx.AsyncClient):
         raise TypeError(f"http must be an httpx.AsyncClient or an async callable, not {type(http).__name__}")
     return _HTTPX(http, policy.max_http_body)
@@ -78,9 +90,9 @@ class _OurOwn:
     """By httpcore, along a bot's own way out. Each exchange has a connection of its own: the few that there are, hours
     apart, go to different hosts, and an idle connection would only be one more to be found dead."""
 
-    def __init__(self, egress: Egress, choose_proxy: ProxyChooser, policy: Policy) -> None:
+    def __init__(self, egress: Egress, dialler: Dialler, policy: Policy) -> None:
         self._egress = egress
-        self._choose_proxy = choose_proxy
+        self._dialler = dialler
         self._policy = policy
 
     async def __call__(self, request: HTTPRequest) -> HTTPResponse:
@@ -90,12 +102,12 @@ class _OurOwn:
 
         from qqproto_transports._http_backend import RouteBackend
 
-        proxy = await self._choose_proxy(self._egress, request.url)
+        proxy = await self._dialler.choose_proxy(self._egress, request.url)
         route = Route(request.url, proxy, self._egress.context, self._policy)
         context = self._egress.context() if request.url.startswith("https:") else None
         limit = self._policy.max_http_body
         # Whoever asks has a deadline of its own for the whole exchange, and cancels it.
-        async with httpcore.AsyncConnectionPool(context, network_backend=RouteBackend(route)) as pool:
+        async with httpcore.AsyncConnectionPool(context, network_backend=RouteBackend(route, self._dialler)) as pool:
             headers = {"User-Agent": USER_AGENT, **headers_of(request)}
             content = None
             if request.body:

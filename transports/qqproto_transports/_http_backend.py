@@ -13,6 +13,7 @@ from typing import Any
 
 import httpcore
 
+from qqproto_transports._http import Dialler, Wire
 from qqproto_transports._route import Route
 
 _READ = 65536
@@ -22,8 +23,9 @@ _READ = 65536
 class RouteBackend(httpcore.AsyncNetworkBackend):
     """Opens one connection, along ``route``, which names the host; TLS with it is the route's."""
 
-    def __init__(self, route: Route) -> None:
+    def __init__(self, route: Route, dialler: Dialler) -> None:
         self._route = route
+        self._dialler = dialler
 
     async def connect_tcp(
         self,
@@ -34,28 +36,28 @@ class RouteBackend(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> RouteStream:
         try:
-            stream = await httpcore.AnyIOBackend().connect_tcp(*self._route.address, timeout=timeout)
+            wire = await self._dialler.reach(*self._route.address)
         except Exception as error:
             self._blame(error)
             raise
         try:
-            return RouteStream(stream, self._route, await self._establish(stream))
+            return RouteStream(wire, self._route, await self._establish(wire))
         except BaseException:
-            await stream.aclose()
+            wire.close()
             raise
 
-    async def _establish(self, stream: httpcore.AsyncNetworkStream) -> bytes:
+    async def _establish(self, wire: Wire) -> bytes:
         """Everything that is to be agreed upon; returns what the host has said already."""
         route, said = self._route, b""
         try:
             route.start()
             while not route.established:
-                await stream.write(route.data_to_send())
-                said = route.receive_data(await stream.read(_READ))
-            await stream.write(route.data_to_send())
+                await wire.write(route.data_to_send())
+                said = route.receive_data(await wire.read(_READ))
+            await wire.write(route.data_to_send())
         except Exception as error:
-            with contextlib.suppress(httpcore.NetworkError):
-                await stream.write(route.data_to_send())  # What is wrong with its TLS the peer may know.
+            with contextlib.suppress(OSError):
+                await wire.write(route.data_to_send())  # What is wrong with its TLS the peer may know.
             self._blame(error)
             raise
         return said
@@ -69,14 +71,14 @@ class RouteBackend(httpcore.AsyncNetworkBackend):
 class RouteStream(httpcore.AsyncNetworkStream):
     """A connection along a route that is established."""
 
-    def __init__(self, stream: httpcore.AsyncNetworkStream, route: Route, said: bytes) -> None:
-        self._stream = stream
+    def __init__(self, wire: Wire, route: Route, said: bytes) -> None:
+        self._wire = wire
         self._route = route
         self._said = said
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         while not self._said and not self._route.ended:
-            self._said = self._route.receive_data(await self._stream.read(max_bytes, timeout))
+            self._said = self._route.receive_data(await self._wire.read(max_bytes))
         said, self._said = self._said[:max_bytes], self._said[max_bytes:]
         return said
 
@@ -84,10 +86,13 @@ class RouteStream(httpcore.AsyncNetworkStream):
         if not buffer:
             return  # Nothing to wait for; a cancellation here would leave a generator of httpcore's half used.
         self._route.send_data(buffer)
-        await self._stream.write(self._route.data_to_send(), timeout)
+        try:
+            await self._wire.write(self._route.data_to_send())
+        except OSError as error:  # httpcore looks then whether the server has said why.
+            raise httpcore.WriteError(error) from error
 
     async def aclose(self) -> None:
-        await self._stream.aclose()
+        self._wire.close()
 
     async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
@@ -95,4 +100,4 @@ class RouteStream(httpcore.AsyncNetworkStream):
         return self
 
     def get_extra_info(self, info: str) -> Any:
-        return None if info == "ssl_object" else self._stream.get_extra_info(info)
+        return None  # Each exchange has a connection of its own, of which nobody asks whether it is still good.

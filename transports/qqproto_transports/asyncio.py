@@ -16,9 +16,9 @@ from qqproto.credentials import Credentials
 from qqproto.events import Event, Stopped
 from qqproto.policy import Policy
 from qqproto.shard import Shard
+from qqproto_transports import _asyncio_dial
 from qqproto_transports._async_gateway import AsyncGateway
 from qqproto_transports._asyncio_account import BotAccount
-from qqproto_transports._asyncio_dial import choose_proxy
 from qqproto_transports._asyncio_runners import AsyncioAccountRunner, AsyncioCrew, AsyncioKeeper, AsyncioShardRunner
 from qqproto_transports._asyncio_text import AsyncioTextRunner
 from qqproto_transports._clock import clock as system_clock
@@ -250,7 +250,7 @@ async def run(
     are logged as :func:`open_gateway` has it.
     """
     egress = Egress(proxy, ssl_context)
-    runner = AsyncioAccountRunner(account, clock, exchange_by(http, egress, choose_proxy, policy))
+    runner = AsyncioAccountRunner(account, clock, exchange_by(http, egress, _asyncio_dial, policy))
     crew = AsyncioCrew(runner)
     journal = Journal(logger, clock)
     crew.runners.append(AsyncioShardRunner(shard, runner, journal, on_event, crew.changed, egress, policy))

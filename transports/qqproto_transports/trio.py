@@ -20,8 +20,8 @@ from qqproto.credentials import Credentials
 from qqproto.events import Event, Stopped
 from qqproto.policy import Policy
 from qqproto.shard import Shard
+from qqproto_transports import _anyio_dial
 from qqproto_transports._anyio_account import BotAccount
-from qqproto_transports._anyio_dial import choose_proxy
 from qqproto_transports._anyio_runners import AnyioAccountRunner, AnyioCrew, AnyioKeeper, AnyioShardRunner
 from qqproto_transports._anyio_tasks import this_task
 from qqproto_transports._anyio_text import AnyioTextRunner
@@ -232,7 +232,7 @@ async def run(
     are logged as :func:`open_gateway` has it.
     """
     egress = Egress(proxy, ssl_context)
-    runner = AnyioAccountRunner(account, clock, exchange_by(http, egress, choose_proxy, policy))
+    runner = AnyioAccountRunner(account, clock, exchange_by(http, egress, _anyio_dial, policy))
     crew = AnyioCrew(runner)
     journal = Journal(logger, clock)
     crew.runners.append(AnyioShardRunner(shard, runner, journal, on_event, crew.changed, egress, policy, crew))

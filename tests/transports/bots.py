@@ -15,6 +15,7 @@ import pytest
 import qqproto_transports.asyncio
 import qqproto_transports.trio
 from qqproto import Event, Intents, Policy
+from qqproto.decoding import Unread
 from qqproto.testing import c2c_message
 from qqproto_transports.local_gateway import LocalGateway
 
@@ -61,10 +62,17 @@ QUICK = Policy(backoff=(0.02,), close_timeout=3.0)
 """The house's policy, in a hurry to come back."""
 
 
-class Buggy(dict[str, Any]):
-    """What no JSON decoder gives: an object that cannot be asked."""
+class Buggy(Unread):
+    """What no JSON decoder gives: a message that cannot be asked."""
 
-    def get(self, key: str, default: object = None) -> Any:
+    t = "C2C_MESSAGE_CREATE"
+    s = id = None
+
+    @property
+    def named(self) -> str:
+        raise LookupError("a bug")
+
+    def read(self) -> dict[str, Any]:
         raise LookupError("a bug")
 
 

@@ -23,7 +23,7 @@ from qqproto.shard import Shard
 from qqproto_transports import _anyio_dial
 from qqproto_transports._anyio_account import BotAccount
 from qqproto_transports._anyio_runners import AnyioAccountRunner, AnyioCrew, AnyioKeeper, AnyioShardRunner
-from qqproto_transports._anyio_tasks import this_task
+from qqproto_transports._anyio_tasks import asker_for_tasks, this_task
 from qqproto_transports._anyio_text import AnyioTextRunner
 from qqproto_transports._async_gateway import AsyncGateway
 from qqproto_transports._clock import clock as system_clock
@@ -170,6 +170,7 @@ class Gateway(AsyncGateway[AnyioShardRunner]):
         self._entered = True
         await self._all.enter()
         self._inside = True
+        self._this_task = asker_for_tasks()
         self._look_for_cancellation = current_token().backend_class.checkpoint_if_cancelled
         if self._kept is not None:
             self._all.office.start(self._kept.alarm.keep)

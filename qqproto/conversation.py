@@ -488,8 +488,7 @@ class Conversation:
         elif self._paused and timer in (Timer.HELLO, Timer.READY):
             self._start_anew(now)
         elif timer is Timer.CAUSE:
-            ending = Ending(Verdict.IDENTIFY, self.phase)
-            self._leave(ending, "invalid session", refused=True)
+            self._leave(Ending(Verdict.IDENTIFY, self.phase), "invalid session")
         else:
             waited_for = {
                 Timer.HELLO: "the WebSocket's upgrade and Hello",

@@ -21,5 +21,15 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes longest begins first, so that nobody waits for it alone at the end."""
-    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+    """Spread what takes long over the others, so that of several processes each gets its share and nobody waits for one
+    at the end. The cases of a test stay together: they may share what they are about."""
+    families: dict[str, list[pytest.Item]] = {}
+    others: list[pytest.Item] = []
+    for item in items:
+        is_long = item.get_closest_marker("long") is not None
+        (families.setdefault(item.nodeid.partition("[")[0], []) if is_long else others).append(item)
+    share = -(-len(others) // len(families)) if families else 0
+    ordered: list[pytest.Item] = []
+    for at, family in enumerate(families.values()):
+        ordered += [*family, *others[at * share : (at + 1) * share]]
+    items[:] = ordered or others

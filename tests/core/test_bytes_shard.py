@@ -157,6 +157,22 @@ def test_a_saved_session_is_resumed() -> None:
     assert (event.shard, event.session_id, event.replayed) == (3, "S-1", 1)
 
 
+def test_what_a_new_session_repeats_by_name_is_not_handed_out_again() -> None:
+    """What was seen outlives connection and session: after a gap names are looked up, and they are the events' own."""
+    stream = Stream()
+    stream.say(hello(), ready(), dispatch(2), RECONNECT)
+    stream.run(1.0)
+    stream.upgrade()
+    stream.say(hello(), message(9, d=False))
+    stream.run(60.0)
+    stream.upgrade()
+    kind = "GROUP_AT_MESSAGE_CREATE"
+    again = message(0, s=5, t=kind, d={"id": "m-2"}, id=f"{kind}:e-2")
+    stream.say(hello(), ready(), again, dispatch(6))
+    assert [event.sequence for event in stream.take(Dispatch)] == [6]
+    assert stream.shard.status(stream.now).counters["repetitions"] == 1
+
+
 def test_a_silent_link_is_probed_and_dropped_on_its_connection() -> None:
     stream = Stream()
     stream.say(hello(), ready())

@@ -19,6 +19,8 @@ from tests.core.frames import TEXT, frame
 from tests.core.hosts import ACK, Host, hello, message, ready
 from tests.core.test_bytes_shard import Stream
 
+pytestmark = pytest.mark.untraced  # A tracer at work beside it counts as work.
+
 MANY = 256
 """Dispatches at a time: what is done for so many at once is done once among them."""
 HEARTBEATS = 50

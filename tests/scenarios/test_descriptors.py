@@ -47,6 +47,7 @@ def fails(bot: Bot, times: int) -> None:
         bot.until(Disconnected)
 
 
+@pytest.mark.long
 def test_a_thousand_failed_connects_leave_no_descriptor(proxied: Stage) -> None:
     stage = proxied
     stage.do(without_debugging)
@@ -83,6 +84,7 @@ def test_a_thousand_failed_connects_leave_no_descriptor(proxied: Stage) -> None:
         stage.do(lambda: server.__aexit__(None, None, None))
 
 
+@pytest.mark.long
 def test_a_thousand_rotations_leave_no_descriptor(stage: Stage) -> None:
     stage.do(without_debugging)
     bot = stage.bot(policy=HURRY).start()

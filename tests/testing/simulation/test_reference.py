@@ -8,8 +8,8 @@ import pytest
 
 from qqproto import Policy
 from qqproto.testing.simulation.reference import Broken, Ledger
-from qqproto.testing.simulation.reference.deliveries import Deliveries
-from qqproto.testing.simulation.reference.names import Names
+from qqproto.testing.simulation.reference.deliveries import Deliveries, Known
+from qqproto.testing.simulation.reference.names import Names, Past
 
 
 def dispatch(sequence: int) -> dict[str, Any]:
@@ -63,6 +63,20 @@ def test_of_what_was_jumped_over_the_last_numbers_are_remembered() -> None:
     deliveries.drained()
     with pytest.raises(Broken, match="dispatch 2 was handed out, where None was due"):
         deliveries.told(2, "S-1", marked=False)
+
+
+def test_what_was_settled_stays_so_when_one_that_was_missing_comes_late() -> None:
+    """Found by a campaign of 100,000 hours: numbers that had come were counted as missing after a crash."""
+    deliveries = Deliveries(Policy(), by_delivery=False)
+    deliveries.restore(Known("S-1", 5, frozenset(), frozenset({2}), Past([], 0, 0.0)), 1.0, 1.0)
+    for number in (6, 2):
+        deliveries.came(dispatch(number), 2.0, replaying=False)
+        deliveries.told(number, "S-1", marked=True)
+    known = deliveries.known(2.0)
+    assert (known.settled, known.ahead, known.missing) == (1, frozenset({3, 4, 5}), frozenset())
+    deliveries.settles(2, "S-1")
+    known = deliveries.known(2.0)
+    assert (known.settled, known.ahead) == (5, frozenset())
 
 
 @pytest.mark.parametrize("handed_out", [True, False])

@@ -8,6 +8,7 @@ How the wording is read:
   it came. So is one whose sequence was jumped over before, if it is not too long ago.
 - Marked are those that come between the Resume of a saved session and the first RESUMED of it.
 - Settled is what lies below everything that came and is open. The heartbeat names it, and a Resume in a next process.
+  What lay below it stays settled when one comes late: a repetition's number too, and what an earlier process settled.
 - ``policy.max_unsettled`` bounds what is open, what came in order since the oldest of it, and how far back one that
   came late may lie. What is beyond it is given up: for what is saved it counts as settled.
 - ``Resumed.missing`` counts the sequences that were jumped over since the last RESUMED, or before the session was
@@ -40,8 +41,8 @@ class Known:
 
     def differs_from(self, other: Known) -> bool:
         """Whether more was settled than there."""
-        mine = (self.session, self.settled, self.ahead, self.done.length)
-        return mine != (other.session, other.settled, other.ahead, other.done.length)
+        mine = (self.session, self.settled, self.done.length)
+        return mine != (other.session, other.settled, other.done.length)
 
 
 @dataclass(slots=True)
@@ -128,6 +129,9 @@ class Deliveries:
         settled = self.settled
         ahead = {number for number in range(settled + 1, self.received + 1) if number in self._finished}
         ahead.update(number for number in self._ahead if number > settled)
+        in_order = min((number for number in self._open if number not in self._late), default=self.received + 1)
+        passed = (number for number in range(settled + 1, in_order) if number not in self._left_out)
+        ahead.update(number for number in passed if number not in self._open)
         missing = frozenset(number for number in self._left_out if number <= settled) - self._resumed_at
         return Known(self._session, settled, frozenset(ahead), missing, self._done.as_of(now))
 

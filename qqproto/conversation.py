@@ -375,7 +375,7 @@ class Conversation:
         if kind == "READY":
             self._on_ready(envelope, message, now)
         else:
-            self._on_resumed(envelope, message, now)
+            self._on_resumed(envelope, message)
 
     def _on_ready(self, envelope: dict[str, Any], message: str | bytes, now: float) -> None:
         if self.phase is not Phase.AUTH or not self._authenticated:
@@ -399,7 +399,7 @@ class Conversation:
             live.settlement.pass_over(dispatch.sequence)
         self._emit(Ready(self._shard, live.id, live.user, dispatch))
 
-    def _on_resumed(self, envelope: dict[str, Any], message: str | bytes, now: float) -> None:
+    def _on_resumed(self, envelope: dict[str, Any], message: str | bytes) -> None:
         live = self.live
         if self.phase is not Phase.AUTH or not self._authenticated or live is None:
             self._malformed("RESUMED without a Resume", message)

@@ -168,9 +168,9 @@ def test_what_a_new_session_repeats_by_name_is_not_handed_out_again() -> None:
     stream.upgrade()
     kind = "GROUP_AT_MESSAGE_CREATE"
     again = message(0, s=5, t=kind, d={"id": "m-2"}, id=f"{kind}:e-2")
-    stream.say(hello(), ready(), again, dispatch(6))
+    stream.say(hello(), ready(), again, dispatch(6), again)
     assert [event.sequence for event in stream.take(Dispatch)] == [6]
-    assert stream.shard.status(stream.now).counters["repetitions"] == 1
+    assert stream.shard.status(stream.now).counters["repetitions"] == 2
 
 
 def test_a_silent_link_is_probed_and_dropped_on_its_connection() -> None:

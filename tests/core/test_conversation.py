@@ -82,6 +82,16 @@ def test_ready_makes_the_session() -> None:
     assert (session.id, session.received, session.settled) == ("S-1", 1, 1)
 
 
+@pytest.mark.parametrize(("id", "known_as"), [("READY:e-1", "READY:e-1"), (7, None)])
+def test_ready_is_a_dispatch_like_any_other(id: object, known_as: str | None) -> None:
+    talk = Talk(config=ShardConfig("1", 1, (3, 8)))
+    talk.say(hello())
+    talk.allow_identify()
+    talk.say(message(0, s=1, t="READY", id=id, d={"session_id": "S-1", "user": {"id": "42"}}))
+    event = talk.only(Ready).dispatch
+    assert (event.id, event.shard, event.session_id) == (known_as, 3, "S-1")
+
+
 def test_the_real_ready_has_an_odd_shard_and_may_lack_a_user() -> None:
     talk = Talk()
     talk.say(hello())
@@ -231,14 +241,14 @@ def test_what_was_settled_before_the_crash_is_known_although_a_stray_resumed_cam
 
 
 def test_an_application_that_does_not_settle_is_told_once() -> None:
-    talk = Talk(config=ShardConfig("11111111", 1 << 25, settle="manual"))
+    talk = Talk(config=ShardConfig("11111111", 1 << 25, (3, 8), settle="manual"))
     talk.up()
     talk.say(dispatch(2), dispatch(3))
     for _ in range(80):
         talk.run(10.0)
         talk.say(ACK)
     event = talk.only(SettlementLagging)
-    assert (event.unsettled, event.given_up) == (2, 0)
+    assert (event.shard, event.unsettled, event.given_up) == (3, 2, 0)
     assert 600.0 < event.oldest < 650.0
     for kept in talk.take(Dispatch):
         talk.machine.settle(kept)

@@ -692,14 +692,16 @@ def test_online_comes_before_the_first_replayed_dispatch() -> None:
         (replace(SESSION, shard=(1, 2)), 0.0, "of shard (1, 2)"),
         (replace(SESSION, intents=1), 0.0, "with intents 1,"),
         (SESSION, 3601.0, "3601 s old"),
-        (SESSION, -5.0, "5 s in the future"),
+        (SESSION, -5.0, "saved 5 s in the future"),
     ],
 )
 def test_a_session_that_is_foreign_or_old_or_of_tomorrow_is_refused_with_a_reason(
     session: Session, age: float, why: str
 ) -> None:
     host = Host(session, session_age=age)
-    assert why in host.only(SessionRefused).reason
+    refused = host.only(SessionRefused)
+    assert why in refused.reason
+    assert refused.shard == 0
     assert host.shard.session is None
     host.say(hello())
     assert [frame["op"] for frame in host.sent()] == [2]

@@ -84,17 +84,18 @@ def draw(imports: Mapping[str, Set[str]], words: Mapping[str, str] | None = None
     for above, below in steps(imports):
         beneath[above].append(below)
     places: dict[str, tuple[float, float]] = {}
+    width = max(_WIDTH, *((_WIDE + _GAP) * len(rooms) for rooms in rows))
     for row, rooms in enumerate(rows):
         # Over what they stand on, so that few lines cross.
         rooms.sort(key=lambda room: sum(places[below][0] for below in beneath[room]) / (len(beneath[room]) or 1))
-        apart = _WIDTH / len(rooms) if row else _WIDE + _GAP
-        left = (_WIDTH - apart * (len(rooms) - 1)) / 2
+        apart = width / len(rooms) if row else _WIDE + _GAP
+        left = (width - apart * (len(rooms) - 1)) / 2
         for column, room in enumerate(rooms):
             places[room] = (left + column * apart, 10 + (len(rows) - 1 - row) * _ROW)
     height = 10 + (len(rows) - 1) * _ROW + _HIGH + 10
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="house" role="img" viewBox="0 0 {_WIDTH} {height}"'
-        f' width="{_WIDTH}" height="{height}">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="house" role="img" viewBox="0 0 {width} {height}"'
+        f' width="{width}" height="{height}">',
         f"<title>{escape((words or {}).get(_TITLE, _TITLE))}</title>",
         f"<style>{_STYLE}</style>",
     ]

@@ -28,6 +28,17 @@ def test_every_room_is_in_the_picture_above_all_that_it_imports() -> None:
     assert "shard" not in IMPORTS["connection"]
 
 
+def test_every_room_is_within_the_picture() -> None:
+    picture = ElementTree.fromstring(layers.draw(IMPORTS))
+    width, height = (float(number) for number in picture.attrib["viewBox"].split()[2:])
+    for box in picture.iter("{http://www.w3.org/2000/svg}rect"):
+        x, y, wide, high = (float(box.attrib[name]) for name in ("x", "y", "width", "height"))
+        assert x >= 0
+        assert y >= 0
+        assert x + wide <= width
+        assert y + high <= height
+
+
 def test_a_line_is_drawn_for_each_import_that_no_other_implies() -> None:
     imports = {"roof": {"floor", "ground"}, "floor": {"ground"}, "ground": set[str]()}
 

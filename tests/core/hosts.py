@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -90,7 +91,43 @@ class Drained:
         return [json.loads(action.text) for action in self.take(SendText)]
 
 
-class Talk(Drained):
+class Timed(Drained, ABC):
+    """A machine, its clock, and what is done with what comes out of it."""
+
+    now: float
+
+    @property
+    @abstractmethod
+    def timed(self) -> Conversation | Shard:
+        """The machine."""
+
+    @abstractmethod
+    def drain(self) -> None:
+        """Take what came out."""
+
+    def run(self, seconds: float) -> None:
+        """Let time pass, with a driver that is on time."""
+        end = self.now + seconds
+        while (due := self.timed.next_timer()) is not None and due <= end:
+            self.now = max(self.now, due)
+            self.timed.handle_timer(self.now)
+            self.drain()
+            later = self.timed.next_timer()
+            assert later is None or later > self.now, "G2: the machine spins"
+        self.now = end
+
+
+class OfAShard(Timed):
+    """The machine is a shard."""
+
+    shard: Shard
+
+    @property
+    def timed(self) -> Shard:
+        return self.shard
+
+
+class Talk(Timed):
     """A Conversation and its clock."""
 
     def __init__(
@@ -106,6 +143,10 @@ class Talk(Drained):
         self.machine.start(self.now)
         self.drain()
 
+    @property
+    def timed(self) -> Conversation:
+        return self.machine
+
     def drain(self) -> None:
         while (output := self.machine.next_output()) is not None:
             self.outputs.append(output)
@@ -116,17 +157,6 @@ class Talk(Drained):
         for text in messages:
             self.machine.receive_message(text, self.now)
         self.drain()
-
-    def run(self, seconds: float) -> None:
-        """Let time pass, with a driver that is on time."""
-        end = self.now + seconds
-        while (due := self.machine.next_timer()) is not None and due <= end:
-            self.now = max(self.now, due)
-            self.machine.handle_timer(self.now)
-            self.drain()
-            later = self.machine.next_timer()
-            assert later is None or later > self.now, "the machine spins"
-        self.now = end
 
     def allow_identify(self, wait: float = 0.0) -> None:
         question = self.only(ReserveIdentify)
@@ -141,7 +171,7 @@ class Talk(Drained):
         self.outputs.clear()
 
 
-class Host(Drained):
+class Host(OfAShard):
     """A Shard in framing TEXT, its clock, and a host that answers at once unless told otherwise."""
 
     def __init__(
@@ -218,17 +248,6 @@ class Host(Drained):
     def lose(self, failure: Failure) -> None:
         self.shard.connection_lost(self.connection, failure, self.now)
         self.drain()
-
-    def run(self, seconds: float) -> None:
-        """Let time pass, with a driver that is on time."""
-        end = self.now + seconds
-        while (due := self.shard.next_timer()) is not None and due <= end:
-            self.now = max(self.now, due)
-            self.shard.handle_timer(self.now)
-            self.drain()
-            later = self.shard.next_timer()
-            assert later is None or later > self.now, "G2: the machine spins"
-        self.now = end
 
     def redial(self, limit: float) -> None:
         """Let time pass until the shard dials again, which has to be within ``limit`` seconds."""

@@ -25,7 +25,7 @@ from qqproto import (
 from qqproto.outbox import Output
 from qqproto.recording import Line, Recorder, Report, read, replay
 from tests.core import frames
-from tests.core.hosts import URL, Drained, half, hello, ready
+from tests.core.hosts import URL, OfAShard, half, hello, ready
 
 SECRET = "TOKEN-THAT-NOBODY-MAY-SEE"
 KEY = b"0123456789abcdef"
@@ -33,7 +33,7 @@ CONFIG = ShardConfig("11111111", 1 << 25)
 LOST = Failure(FailureKind.RESET, "the connection was cut")
 
 
-class Recorded(Drained):
+class Recorded(OfAShard):
     """A recorded shard, its clock, and the server's end of the present connection."""
 
     def __init__(
@@ -110,15 +110,6 @@ class Recorded(Drained):
     def lose(self) -> None:
         self.shard.connection_lost(self.connection, LOST, self.now)
         self.drain()
-
-    def run(self, seconds: float) -> None:
-        """Time passes, with a driver that is on time."""
-        end = self.now + seconds
-        while (due := self.shard.next_timer()) is not None and due <= end:
-            self.now = max(self.now, due)
-            self.shard.handle_timer(self.now)
-            self.drain()
-        self.now = end
 
     # -- the recording --------------------------------------------------------------------------------------------
 

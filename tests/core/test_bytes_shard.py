@@ -30,13 +30,13 @@ from qqproto import (
 )
 from tests.core import frames
 from tests.core.frames import CLOSE, PING, PONG, TEXT, accept, frame, said
-from tests.core.hosts import ACK, RECONNECT, TOKEN, URL, Drained, dispatch, half, hello, message, ready, resumed
+from tests.core.hosts import ACK, RECONNECT, TOKEN, URL, OfAShard, dispatch, half, hello, message, ready, resumed
 
 CONFIG = ShardConfig("11111111", 1 << 25, (3, 8))
 SESSION = Session("S-1", "11111111", (3, 8), 1 << 25, 41, 41, User("42", "bot"))
 
 
-class Stream(Drained):
+class Stream(OfAShard):
     """A shard, its clock, a host that answers at once, and the server's end of the present stream."""
 
     def __init__(
@@ -81,14 +81,6 @@ class Stream(Drained):
     def say(self, *messages: str) -> None:
         for text in messages:
             self.receive(frames.text(text))
-
-    def run(self, seconds: float) -> None:
-        end = self.now + seconds
-        while (due := self.shard.next_timer()) is not None and due <= end:
-            self.now = max(self.now, due)
-            self.shard.handle_timer(self.now)
-            self.drain()
-        self.now = end
 
     def frames(self) -> list[tuple[int, bytes]]:
         """The frames that were sent."""

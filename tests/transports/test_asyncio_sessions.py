@@ -216,7 +216,8 @@ async def test_a_drain_hands_out_what_was_read_waits_for_it_and_reads_no_more() 
                         closing = asyncio.create_task(gateway.aclose(drain=20.0))
                         await asyncio.sleep(0)
                         say(local, "too late")
-                    await asyncio.sleep(0.01)
+                    for _ in range(20):  # Turns of the loop in which it would be read.
+                        await asyncio.sleep(0)
                     handled.append(content(event))
             assert closing is not None
             await closing
@@ -232,13 +233,15 @@ async def test_a_drain_waits_for_handlers_in_tasks_but_not_for_the_one_that_asks
     store = MemoryStore()
     async with LocalGateway() as local:
         ended: list[str] = []
+        asked = asyncio.Event()
 
         async def handle(gateway: Gateway, event: Dispatch) -> None:
             async with gateway.handling(event):
                 if content(event) == "stop":
+                    asked.set()
                     await gateway.aclose(drain=20.0)
                 else:
-                    await asyncio.sleep(0.05)
+                    await asked.wait()
                 ended.append(content(event))
 
         async with bot_at(local, store=store, settle="manual") as gateway:

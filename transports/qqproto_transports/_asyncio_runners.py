@@ -252,8 +252,6 @@ class AsyncioKeeper(Keeper):
     def __init__(self, store: SessionStore, policy: Policy, clock: Callable[[], float]) -> None:
         super().__init__(store, policy, clock)
         self._alarm = Alarm(clock, self.handle_timer)
-        self.watch = Watch()
-        """Of the shards that it serves."""
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def _in_thread(self, job: Callable[[], None]) -> None:

@@ -1,7 +1,6 @@
 """Sessions as rows of a SQLite database: each whole from time to time, and between that what each save has changed.
 
-Whole, a session has the names of a thousand events, and an event changes little of it. So a save is one row more, and
-costs less than the event.
+Whole, a session has the names of a thousand events, and an event changes little of it. So a save is one row more.
 """
 
 from __future__ import annotations

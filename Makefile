@@ -111,5 +111,5 @@ $(VENV)/sdks: | $(BIN)/python
 
 $(VENV)/.docs: pyproject.toml $(VENV)/.run
 	@echo "installing the documentation tools into $(VENV)"
-	@$(PIP) --editable '.[asyncio,cli,docs,sync,trio,webhook]'
+	@$(PIP) --editable '.[asyncio,cli,docs,speed,sync,trio,webhook]'
 	@touch $@

@@ -32,6 +32,11 @@ class QQGatewayConnection:
     a URL that cannot be asked for raises ValueError here.
     """
 
+    __slots__ = (
+        "__weakref__", "_decode", "_emit", "_heartbeat", "_id", "_opened", "_outbox", "_policy", "_watch", "_websocket",
+        "conversation",
+    )  # fmt: skip
+
     def __init__(
         self,
         config: ShardConfig,
@@ -240,6 +245,8 @@ def _refused(item: Rejected) -> Failure:
 
 class _WebSocketLink:
     """Our own WebSocket as a Conversation's link."""
+
+    __slots__ = ("_emit", "_id", "_leave_code", "_websocket")
 
     def __init__(self, id: int, outbox: Outbox, websocket: WebSocket, leave_code: int | None) -> None:
         self._id = id

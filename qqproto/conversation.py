@@ -49,6 +49,8 @@ class Link(Protocol):
 class TextLink:
     """The host's own WebSocket, reached by actions. It cannot be made to ping."""
 
+    __slots__ = ("_id", "_leave_code", "_queue")
+
     def __init__(self, id: int, outbox: Outbox, leave_code: int | None) -> None:
         self._id = id
         self._queue = outbox.queue
@@ -105,6 +107,13 @@ class Conversation:
     over when :attr:`ending` is set, whose verdict says what may be done next. ``outbox`` and ``link`` are for the
     machine around it. Nothing from the network raises.
     """
+
+    __slots__ = (
+        "__weakref__", "_asked_at", "_asked_for_slots", "_authenticated", "_config", "_count", "_decode", "_emit",
+        "_flowing", "_link", "_outbox", "_paused", "_policy", "_question", "_random", "_recall", "_replayed",
+        "_session_refused", "_shard", "_slot_at", "_token", "beats", "ending", "heartbeat", "lag", "live", "phase",
+        "resuming", "timers", "watch",
+    )  # fmt: skip
 
     def __init__(
         self,

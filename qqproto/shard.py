@@ -68,6 +68,14 @@ class Shard:
     None, in order, then look at :meth:`next_timer`. Only misuse raises, :class:`~qqproto.LocalProtocolError`.
     """
 
+    __slots__ = (
+        "__weakref__", "_asked_for_token", "_config", "_configuration_error", "_connection", "_emit", "_framing",
+        "_index", "_info", "_last_disconnect", "_last_rotation", "_last_up", "_live", "_loads", "_online", "_outbox",
+        "_phase", "_phase_since", "_policy", "_question", "_queue", "_random", "_reading_paused", "_recall",
+        "_recovery", "_rejected", "_saved", "_saved_age", "_session_up", "_settles", "_stream", "_talk", "_timers",
+        "_token", "_watch", "stopped",
+    )  # fmt: skip
+
     def __init__(
         self,
         config: ShardConfig,

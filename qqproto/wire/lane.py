@@ -28,6 +28,11 @@ class Lane(Generic[Other]):
     kept. The work is linear in the bytes, however they are cut.
     """
 
+    __slots__ = (
+        "_body", "_control", "_filled", "_fragments", "_given", "_head", "_idle", "_longest", "_over", "_policy",
+        "_size",
+    )  # fmt: skip
+
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
         self._longest = min(policy.max_message, 0xFFFF)

@@ -77,6 +77,8 @@ class WebSocket(Lane[Received]):
     :meth:`not_text`.
     """
 
+    __slots__ = ("_parts", "_request", "_wire")
+
     def __init__(self, url: str, headers: Mapping[str, str], policy: Policy) -> None:
         super().__init__(policy)
         parts = urlsplit(url)

@@ -105,6 +105,8 @@ class _Exchange:
 class AnyioShardRunner(ShardRunner):
     """Drives a Shard in the tasks of its crew; each connection is an :class:`AnyioStream`."""
 
+    __slots__ = ("_alarm", "_crew", "_egress", "_policy")
+
     def __init__(
         self,
         shard: Shard,

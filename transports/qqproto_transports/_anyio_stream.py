@@ -26,6 +26,10 @@ _READ = 262_144
 class AnyioStream(StreamCore):
     """A stream as a task, which dials, then reads; what the system does not take at once has another one."""
 
+    __slots__ = (
+        "_closing", "_egress", "_finished", "_flushers", "_life", "_reading", "_resumed", "_sock", "_unsent", "_url",
+    )  # fmt: skip
+
     def __init__(
         self,
         runner: ShardRunner,

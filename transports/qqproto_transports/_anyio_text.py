@@ -23,6 +23,8 @@ from qqproto_transports._text import LEAVE_WITHIN, TextListener, TextRunner, Tex
 class AnyioTextRunner(TextRunner, AnyioShardRunner):
     """Drives a Shard in framing TEXT; each connection is an :class:`AnyioTextStream`."""
 
+    __slots__ = ("_dialer",)
+
     def __init__(
         self,
         shard: Shard,

@@ -192,6 +192,8 @@ class Unfinished(Protocol):
 class AsyncioShardRunner(ShardRunner):
     """Drives a Shard; each connection is an :class:`AsyncioStream`."""
 
+    __slots__ = ("_alarm", "_egress", "_policy", "unfinished")
+
     def __init__(
         self,
         shard: Shard,

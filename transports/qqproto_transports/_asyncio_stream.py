@@ -21,6 +21,11 @@ has them at hand; of four times as many, which is what asyncio takes, each event
 class AsyncioStream(asyncio.Protocol, StreamCore):
     """A stream on an asyncio transport; ``finished`` is done when neither task nor socket is left of it."""
 
+    __slots__ = (
+        "_begun", "_closing", "_dialling", "_egress", "_loop", "_transport", "_unsent_check", "_url", "_written",
+        "finished",
+    )  # fmt: skip
+
     def __init__(self, runner: ShardRunner, action: OpenConnection, egress: Egress, policy: Policy) -> None:
         StreamCore.__init__(self, runner, action.id, policy)
         self._url = action.url

@@ -20,6 +20,8 @@ from qqproto_transports._text import LEAVE_WITHIN, TextListener, TextRunner, Tex
 class AsyncioTextRunner(TextRunner, AsyncioShardRunner):
     """Drives a Shard in framing TEXT; each connection is an :class:`AsyncioTextStream`."""
 
+    __slots__ = ("_dialer",)
+
     def __init__(
         self,
         shard: Shard,

@@ -32,6 +32,8 @@ class Route:
     The methods raise that or :class:`ssl.SSLError`; the route is of no use then.
     """
 
+    __slots__ = ("_layers", "_outgoing", "_proxy", "_tunnel", "address", "bare", "ended", "established")
+
     def __init__(
         self,
         url: str,

@@ -55,6 +55,11 @@ class ShardRunner(ABC):
     ``tell`` is called with each event, ``drained`` when all that one input brought is told and begun.
     """
 
+    __slots__ = (
+        "_drained", "_draining", "_due", "_journal", "_paused", "_streams", "_tell", "account", "census", "clock",
+        "error", "shard", "stopped_at",
+    )  # fmt: skip
+
     def __init__(
         self,
         shard: Shard,

@@ -33,6 +33,8 @@ class StreamCore(ABC):
     with what comes, and :meth:`_closed` or :meth:`_fail` in the end.
     """
 
+    __slots__ = ("_bare", "_id", "_opened", "_over", "_policy", "_route", "_runner")
+
     def __init__(self, runner: Listener, id: int, policy: Policy) -> None:
         self._runner = runner
         self._id = id

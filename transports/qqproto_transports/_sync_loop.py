@@ -253,6 +253,8 @@ class Loop:
 class Alarm:
     """Calls ``ring`` when the loop's clock has reached a time. To be set in the loop's thread."""
 
+    __slots__ = ("_at", "_looks_at", "_loop", "_ring")
+
     def __init__(self, loop: Loop, ring: Callable[[], object]) -> None:
         self._loop = loop
         self._ring = ring

@@ -156,6 +156,8 @@ class SyncAccountRunner(AccountRunner):
 class SyncShardRunner(ShardRunner):
     """Drives a Shard in a loop's thread; each connection is a :class:`SyncStream`."""
 
+    __slots__ = ("_alarm", "_egress", "_loop", "_policy", "_unfinished")
+
     def __init__(
         self,
         shard: Shard,

@@ -23,6 +23,11 @@ _READ_SIZE = 256 << 10
 class SyncStream(StreamCore):
     """A stream on a socket of ``loop``; ``on_finished`` is called when nothing is left of it."""
 
+    __slots__ = (
+        "_closing", "_dialling", "_egress", "_linger", "_loop", "_may_end", "_on_finished", "_paused", "_sock",
+        "_unsent", "_unsent_check", "_url",
+    )  # fmt: skip
+
     def __init__(
         self,
         runner: Listener,

@@ -31,6 +31,8 @@ _CLOSE_WITHIN = 0.7
 class TextRunner(ShardRunner):
     """Drives a Shard in framing TEXT; what a driver's own class dials is a :class:`TextStreamCore`."""
 
+    __slots__ = ()
+
     def message_received(self, id: int, message: str | bytes) -> None:
         """A whole message came."""
         self._guard(self.shard.receive_message, id, message, self.clock())

@@ -26,6 +26,8 @@ class TLS:
     :class:`ssl.SSLError`; :meth:`data_to_send` then holds the alert that tells the peer.
     """
 
+    __slots__ = ("_incoming", "_object", "_outgoing", "ended", "established")
+
     def __init__(self, context: ssl.SSLContext, server_hostname: str) -> None:
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()

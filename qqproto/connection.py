@@ -54,7 +54,7 @@ class QQGatewayConnection:
         if not usable_gateway_url(url):
             raise ValueError(f"{url!r} is no ws:// or wss:// URL")
         self._outbox = outbox or Outbox(self.settle if config.settle == "delivery" else None)
-        self._emit = self._outbox.queue.append
+        self._emit = self._outbox.emit
         self._id = id if id is not None else self._outbox.new_id()
         self._policy = policy
         self._decode = decoder_of(loads)
@@ -250,7 +250,7 @@ class _WebSocketLink:
 
     def __init__(self, id: int, outbox: Outbox, websocket: WebSocket, leave_code: int | None) -> None:
         self._id = id
-        self._emit = outbox.queue.append
+        self._emit = outbox.emit
         self._websocket = websocket
         self._leave_code = leave_code
 

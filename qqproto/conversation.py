@@ -135,7 +135,7 @@ class Conversation:
         self._decode = decoder_of(loads)
         self._shard = config.shard[0]
         self._outbox = outbox or Outbox(self.settle if config.settle == "delivery" else None)
-        self._emit = self._outbox.queue.append
+        self._emit = self._outbox.emit
         self._count = self._outbox.counters
         self._link = link or TextLink(self._outbox.new_id(), self._outbox, policy.leave_code)
         self.timers: Timers[Timer] = Timers()

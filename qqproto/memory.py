@@ -50,35 +50,45 @@ class Memory:
     def __init__(self, *, size: int, life: float) -> None:
         self._size = size
         self._life = life
-        self._log: deque[tuple[float, tuple[str, ...]] | Trace] = deque(maxlen=size)
-        self._index: OrderedDict[str, float] = OrderedDict()
+        # Made when there is something to be put there: of a thousand bots most have heard nothing, and empty ones take
+        # a kilobyte.
+        self._log: deque[tuple[float, tuple[str, ...]] | Trace] | None = None
+        self._index: OrderedDict[str, float] | None = None
         self._growing: GrowingNames | None = None
         """The same names once more, if somebody wants all of them from time to time."""
 
     def remember(self, names: tuple[str, ...], now: float) -> None:
         """One dispatch more; the oldest one beyond ``size`` is forgotten."""
-        self._log.append((now, names))
+        self._noted().append((now, names))
 
     def remember_all(self, traces: Iterable[Trace]) -> None:
         """Dispatches that were traced, each from when it came."""
-        self._log.extend(traces)
+        self._noted().extend(traces)
 
     def knows(self, names: tuple[str, ...], now: float) -> bool:
         """Whether a dispatch with one of these names was remembered within ``life``."""
-        self._fold(now)
-        return any(name in self._index for name in names)
+        index = self._fold(now)
+        return any(name in index for name in names)
 
     def names(self, now: float) -> Names:
         """Every name that is remembered, oldest first."""
-        self._fold(now)
+        index = self._fold(now)
         if self._growing is None:
-            self._growing = GrowingNames(self._index)
+            self._growing = GrowingNames(index)
         return self._growing.now()
 
-    def _fold(self, now: float) -> None:
-        index, growing = self._index, self._growing
-        while self._log:
-            entry = self._log.popleft()
+    def _noted(self) -> deque[tuple[float, tuple[str, ...]] | Trace]:
+        if self._log is None:
+            self._log = deque(maxlen=self._size)
+        return self._log
+
+    def _fold(self, now: float) -> OrderedDict[str, float]:
+        """The index, with all that was noted."""
+        if self._index is None:
+            self._index = OrderedDict()
+        index, growing, log = self._index, self._growing, self._log
+        while log:
+            entry = log.popleft()
             for name in entry[1] if len(entry) == 2 else names_in(entry):
                 known = index.get(name)
                 if known == entry[0]:
@@ -96,3 +106,4 @@ class Memory:
             forgotten += 1
         if forgotten and growing is not None:
             growing.forget(forgotten)
+        return index

@@ -25,11 +25,13 @@ Output: TypeAlias = ShardAction | Event
 class Outbox:
     """Actions and events in the order in which they came to be; ``dispatches`` is the busiest of the counters."""
 
-    __slots__ = ("_issued", "_settle", "counters", "dispatches", "queue")
+    __slots__ = ("_issued", "_settle", "counters", "dispatches", "emit", "queue")
 
     def __init__(self, settle: Callable[[Dispatch], None] | None) -> None:
         """``settle`` is called with each dispatch as it is handed out; None if handing out does not settle."""
         self.queue: deque[Output] = deque()
+        self.emit = self.queue.append
+        """Adds one more; kept, because a bound method is made anew whenever it is asked for."""
         self.counters: Counter[str] = Counter()
         self.dispatches = 0
         self._settle = settle

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 
 from qqproto.conversation import Ending
@@ -83,14 +82,14 @@ class Recovery:
         self._identifies_refused = 0
         self._resumes_died = 0
         self._resumes_undone = 0
-        self._tokens_refused: list[float] = []
-        self._conflicts: deque[float] = deque()
+        self._tokens_refused: tuple[float, ...] = ()
+        self._conflicts: tuple[float, ...] = ()
 
     def session_is_live(self) -> None:
         """READY or RESUMED came: what it took to get here is no longer counted, but for the backoff."""
         self._identifies_refused = 0
         self._resumes_died = 0
-        self._tokens_refused.clear()
+        self._tokens_refused = ()
 
     def connection_is_stable(self) -> None:
         """The session has lived long enough."""
@@ -155,8 +154,7 @@ class Recovery:
         if plan.verdict is not Verdict.REFRESH_TOKEN:
             return
         plan.refuse_token = True
-        refused = self._tokens_refused
-        refused.append(now)
+        refused = self._tokens_refused = (*self._tokens_refused, now)
         policy = self._policy
         if len(refused) >= policy.token_refusals and now - refused[0] >= policy.token_refusals_within:
             plan.stop = Stop(StopReason.TOKEN_REFUSED, True, _TOKEN_HINT)
@@ -183,10 +181,9 @@ class Recovery:
             plan.delay = max(plan.delay, self._policy.configuration_retry)
 
     def _judge_conflict(self, plan: Plan, now: float) -> None:
-        self._conflicts.append(now)
-        while now - self._conflicts[0] > self._policy.conflict_window:
-            self._conflicts.popleft()
+        window = self._policy.conflict_window
+        self._conflicts = (*(at for at in self._conflicts if now - at <= window), now)
         if len(self._conflicts) >= self._policy.conflicts:
-            self._conflicts.clear()
+            self._conflicts = ()
             plan.conflict = CONFLICT_HINT
             plan.delay = max(plan.delay, self._policy.conflict_pause)

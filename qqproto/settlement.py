@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
+
+_NONE: frozenset[int] = frozenset()
 
 
 class Settlement:
@@ -11,7 +13,7 @@ class Settlement:
 
     Two of them matter: ``received``, the highest that came, and ``settled``, below which nothing is open. Dispatches
     that are settled ahead of an open one are kept aside until it is. Each step costs constant time, settling in any
-    order included. ``settle`` may be called from any thread: it only appends to a deque, which the machine's own thread
+    order included. ``settle`` may be called from any thread: it only appends to a list, which the machine's own thread
     folds in.
 
     ``out_of_order`` has the numbers above ``settled`` that are settled and did not come in their order: in an earlier
@@ -26,15 +28,16 @@ class Settlement:
         self._max_open = max_open
         self._max_missing = max_missing
         self._open: dict[int, float] = {}
-        self._order: deque[int] = deque()
-        self._late: set[int] = set()
+        # Made when they are needed: empty they take a kilobyte, and a bot that waits has nothing in them.
+        self._order: deque[int] | None = None
+        self._late: set[int] | None = None
         self._missing: dict[int, bool] = {}
         """Whether it surely is missing: RESUMED's number may be its own, or that of a dispatch."""
         self._told = 0
         self._untold = 0
-        self._done: deque[int | None] = deque()
+        self._done: list[int | None] = []
         self._count = 0
-        self.out_of_order: set[int] = set()
+        self.out_of_order: Set[int] = _NONE
         self.received = 0
         self.given_up = 0
 
@@ -42,7 +45,7 @@ class Settlement:
         """Begin where an earlier process was: everything up to ``settled`` is done, and so is what is ``ahead``; but
         what was ``missing`` then is so still, and may come late."""
         self.received = settled
-        self.out_of_order.update(sequence for sequence in ahead if sequence > settled)
+        self.out_of_order = {sequence for sequence in ahead if sequence > settled}
         self._missing.update((sequence, True) for sequence in missing if sequence <= settled)
         self._untold = len(self._missing)
 
@@ -57,16 +60,21 @@ class Settlement:
     def receive(self, sequence: int, now: float) -> None:
         """A dispatch came that is no repetition; it is open until it is settled."""
         self._open[sequence] = now
+        order = self._order
+        if order is None:
+            order = self._order = deque()
         if sequence <= self.received:
             self._fill(sequence)
+            if self._late is None:
+                self._late = set()
             self._late.add(sequence)
         else:
             if sequence != self.received + 1:
                 self._note_gap(sequence)
             self.received = sequence
-            self._order.append(sequence)
-        if len(self._order) > self._max_open or self._late:
-            self._keep_bounded()
+            order.append(sequence)
+        if len(order) > self._max_open or self._late:
+            self._keep_bounded(order)
 
     def run_through(self, sequence: int, count: int) -> None:
         """So many dispatches came in their order, up to this one, and were settled in it, while nothing was open."""
@@ -138,8 +146,9 @@ class Settlement:
         if not (self.out_of_order or self._order or self._late):
             return ()
         settled, open_ = self.settled, self._open
-        self.out_of_order = {number for number in self.out_of_order if number > settled}
-        ahead = self.out_of_order.union(number for number in self._order if number not in open_)
+        self.out_of_order = frozenset(number for number in self.out_of_order if number > settled)
+        ahead = set(self.out_of_order)
+        ahead.update(number for number in self._order or () if number not in open_)
         if self._late:
             # Below what came in order, all was settled when the late one came.
             end = self._order[0] if self._order else self.received + 1
@@ -172,8 +181,13 @@ class Settlement:
         return min(first, *self._late) if self._late else first
 
     def _fold(self) -> None:
-        while self._done:
-            self._finish(self._done.popleft())
+        count = len(self._done)
+        if count:
+            done = self._done[:count]
+            # Another thread may have added to it meanwhile.
+            del self._done[:count]
+            for sequence in done:
+                self._finish(sequence)
 
     def _finish(self, sequence: int | None) -> None:
         if sequence is None:
@@ -182,22 +196,25 @@ class Settlement:
         if self._open.pop(sequence, None) is None:
             return
         self._count += 1
-        order, open_ = self._order, self._open
-        if sequence in self._late:
-            self._late.discard(sequence)
-            if order and order[0] < sequence and len(self.out_of_order) < self._max_open:
-                self.out_of_order.add(sequence)
+        order, open_, late = self._order, self._open, self._late
+        if late and sequence in late:
+            late.discard(sequence)
+            known = self.out_of_order
+            if order and order[0] < sequence and len(known) < self._max_open:
+                if not isinstance(known, set):
+                    known = self.out_of_order = set(known)
+                known.add(sequence)
         while order and order[0] not in open_:
             order.popleft()
 
-    def _keep_bounded(self) -> None:
+    def _keep_bounded(self, order: deque[int]) -> None:
         """Give up the oldest: whoever has it does not settle, and memory is bounded, as is what is saved."""
         self._fold()
         limit = self._max_open
         while len(self._open) > limit:
             self._give_up(self._first())
-        while len(self._order) > limit:
-            self._give_up(self._order[0])
+        while len(order) > limit:
+            self._give_up(order[0])
         while self._late and self.received - min(self._late) > limit:
             self._give_up(min(self._late))
 

@@ -96,7 +96,7 @@ class Shard:
         self._settles = config.settle == "delivery"
         self._outbox = Outbox(None)
         self._queue = self._outbox.queue
-        self._emit = self._queue.append
+        self._emit = self._outbox.emit
         self._timers: Timers[Timer] = Timers()
         self._watch = LagWatch(policy.lag_tolerance)
         self._recovery = Recovery(policy)

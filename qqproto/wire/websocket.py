@@ -9,11 +9,12 @@ from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 from wsproto import ConnectionType, WSConnection
-from wsproto.connection import ConnectionState
+from wsproto.connection import Connection, ConnectionState
 from wsproto.events import (
     AcceptConnection,
     BytesMessage,
     CloseConnection,
+    Event,
     Ping,
     Pong,
     RejectConnection,
@@ -73,47 +74,55 @@ class WebSocket(Lane[Received]):
     which also keeps the limits; wsproto does everything else, a whole frame at a time. It tells its parse errors like
     close frames and goes on after them: here they are the end.
 
+    Its machinery is here only while there is something in it: that of the upgrade until the upgrade is through, an
+    engine for frames until no frame and no message is half read. Both together are 5 KB, which is more than everything
+    else that an idle connection has; an engine is made in the time that it takes to mask half a heartbeat.
+
     What is received as bytes is a binary message, or a text nobody has looked at: who finds that it is no UTF-8 asks
     :meth:`not_text`.
     """
 
-    __slots__ = ("_parts", "_request", "_wire")
+    __slots__ = ("_engine", "_parts", "_request", "_upgrading")
 
     def __init__(self, url: str, headers: Mapping[str, str], policy: Policy) -> None:
         super().__init__(policy)
         parts = urlsplit(url)
-        self._request = Request(
+        self._request: Request | None = Request(
             host=parts.netloc.rpartition("@")[2],
             target=(parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
             extra_headers=[(name.encode("ascii"), value.encode("ascii")) for name, value in headers.items()],
         )
-        self._wire = WSConnection(ConnectionType.CLIENT)
+        self._upgrading: WSConnection | None = WSConnection(ConnectionType.CLIENT)
+        self._engine: Connection | None = None
         self._idle = False
-        self._parts: list[str | bytes] = []
+        self._parts: list[str | bytes] | None = None
 
     @property
     def open(self) -> bool:
         """Whether frames may be sent: the upgrade is through, and nobody has said goodbye."""
-        return not self._over and self._wire.state is ConnectionState.OPEN
+        return not self._over and self._upgrading is None
 
     def handshake(self) -> bytes:
-        """The upgrade request's bytes."""
-        return self._wire.send(self._request)
+        """The upgrade request's bytes; asked for once."""
+        request, wire, self._request = self._request, self._upgrading, None
+        assert request is not None, "the upgrade is asked for once"
+        assert wire is not None, "it is asked for before it is answered"
+        return wire.send(request)
 
     def send_text(self, text: str) -> bytes:
         """One text message's bytes."""
-        return self._wire.send(TextMessage(data=text))
+        return self._say(TextMessage(data=text))
 
     def ping(self) -> bytes:
         """One ping's bytes."""
-        return self._wire.send(Ping())
+        return self._say(Ping())
 
     def close(self, code: int, reason: str) -> bytes:
         """Our goodbye's bytes, empty if there is nothing to say it on. Nothing is received or sent afterwards.
 
         What is too much of ``reason`` for a close frame is cut off.
         """
-        data = self._wire.send(CloseConnection(code=code, reason=reason)) if self.open else b""
+        data = self._say(CloseConnection(code=code, reason=reason)) if self.open else b""
         self._end()
         return data
 
@@ -127,68 +136,82 @@ class WebSocket(Lane[Received]):
 
     # -- steps ----------------------------------------------------------------------------------------------------
 
+    def _say(self, event: Event) -> bytes:
+        assert self.open, "nothing is said before the upgrade is through, or after a goodbye"
+        engine = self._engine or Connection(ConnectionType.CLIENT)
+        self._engine = None if self._idle else engine
+        return engine.send(event)
+
     def _frames(self, data: bytes) -> Iterator[Received]:
-        if self._wire.state is ConnectionState.CONNECTING:
-            return self._upgrade(data)
+        if self._upgrading is not None:
+            return self._upgrade(self._upgrading, data)
         return super()._frames(data)
 
-    def _upgrade(self, data: bytes) -> Iterator[Received]:
+    def _upgrade(self, wire: WSConnection, data: bytes) -> Iterator[Received]:
         """The answer to the upgrade request, line by line: what follows the last one is frames."""
         at = 0
-        while not self._over and at < len(data) and self._wire.state is ConnectionState.CONNECTING:
+        while at < len(data) and self._upgrading is not None:
             line = data[at : data.find(b"\n", at) + 1 or len(data)]
             at += len(line)
-            yield from self._other(line)
+            try:
+                wire.receive_data(line)
+            except (RemoteProtocolError, ValueError) as error:
+                # A header that is not ASCII leaves wsproto as a UnicodeDecodeError.
+                what = str(error) if isinstance(error, RemoteProtocolError) else "a header that cannot be read"
+                yield self._excess(f"the WebSocket upgrade failed: {what}", _PROTOCOL_ERROR)
+                return
+            for event in wire.events():
+                if isinstance(event, RejectConnection):
+                    self._end()
+                    yield Rejected(event.status_code, list(event.headers))
+                    return
+                assert isinstance(event, AcceptConnection), event
+                self._upgrading = None
         yield from super()._frames(data[at:])
 
     def _other(self, data: bytes | bytearray) -> Iterator[Received]:
-        try:
-            self._wire.receive_data(bytes(data))
-        except (RemoteProtocolError, ValueError) as error:
-            # A header that is not ASCII leaves wsproto as a UnicodeDecodeError.
-            what = str(error) if isinstance(error, RemoteProtocolError) else "a header that cannot be read"
-            yield self._excess(f"the WebSocket upgrade failed: {what}", _PROTOCOL_ERROR)
-            return
-        for event in self._wire.events():
+        engine = self._engine
+        if engine is None:
+            engine = self._engine = Connection(ConnectionType.CLIENT)
+        engine.receive_data(bytes(data))
+        for event in engine.events():
             if isinstance(event, (TextMessage, BytesMessage)):
                 message = self._collect(event)
                 if message is not None:
                     yield message
             elif isinstance(event, Ping):
-                yield Pinged(self._wire.send(event.response()))
+                yield Pinged(engine.send(event.response()))
             elif isinstance(event, CloseConnection):
-                yield self._closed(event)
-            elif isinstance(event, RejectConnection):
-                self._end()
-                yield Rejected(event.status_code, list(event.headers))
+                yield self._closed(engine, event)
             else:
-                assert isinstance(event, (AcceptConnection, Pong)), event
+                assert isinstance(event, Pong), event
             if self._over:
                 return
 
     def _collect(self, event: TextMessage | BytesMessage) -> str | bytes | None:
         """One frame of a message; the lane has seen to its limits."""
-        parts: list[Any] = self._parts
+        parts: list[Any] = [] if self._parts is None else self._parts
         parts.append(event.data)
         if not event.message_finished:
+            self._parts = parts
             return None
-        self._parts = []
+        self._parts = None
         return "".join(parts) if isinstance(event, TextMessage) else b"".join(parts)
 
-    def _closed(self, event: CloseConnection) -> Last:
-        if self._wire.state is ConnectionState.OPEN:
+    def _closed(self, engine: Connection, event: CloseConnection) -> Last:
+        if engine.state is ConnectionState.OPEN:
             # Not the peer's close frame: wsproto reports its own parse error as one, and stays open.
             return self._excess(f"not WebSocket: {event.reason}", event.code)
         self._end()
         code = None if event.code == _NO_STATUS else int(event.code)
-        return CloseReceived(code, event.reason or "", self._wire.send(event.response()))
+        return CloseReceived(code, event.reason or "", engine.send(event.response()))
 
     def _excess(self, what: str, code: int) -> Broken:
         return Broken(what, int(code), self.close(code, ""))
 
     def _end(self) -> None:
         super()._end()
-        self._parts = []
+        self._upgrading = self._engine = self._parts = None
 
 
 def _text_frame(payload: bytes) -> bytes:

@@ -156,7 +156,7 @@ def upgraded() -> WebSocket:
 def opened(make: type[WebSocket] = WebSocket) -> WebSocket:
     """The same without an upgrade, which would take longer than what is then heard."""
     websocket = make("wss://gateway.example/", {}, Policy())
-    websocket._wire.connection = Connection(ConnectionType.CLIENT)
+    websocket._upgrading = None
     return websocket
 
 

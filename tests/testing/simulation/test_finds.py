@@ -265,7 +265,8 @@ def highest_that_is_settled(self: Settlement, sequence: int | None) -> None:
     """The watermark is wherever the last one was settled."""
     for number in [number for number in self._open if sequence is not None and number <= sequence]:
         del self._open[number]
-        self._late.discard(number)
+        if self._late:
+            self._late.discard(number)
     while self._order and self._order[0] not in self._open:
         self._order.popleft()
 

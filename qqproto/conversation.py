@@ -31,6 +31,9 @@ from qqproto.timers import LagWatch, Timers
 # Plain names for what is looked up for every event: a member of an enum costs as much as a call.
 _DISPATCH, _ACK = int(Opcode.DISPATCH), int(Opcode.HEARTBEAT_ACK)
 _AUTH = Phase.AUTH
+_HEARTBEAT = Beat.HEARTBEAT
+_BARE_ACK = '{"op":11}'
+"""As the platform says it, once a heartbeat: what it means is known without a decoder, each of which has to agree."""
 _OF_THE_SESSION = frozenset({"READY", "RESUMED"})
 _GOODBYE = 1000
 _MOST_SLOTS = 3
@@ -157,7 +160,7 @@ class Conversation:
         self.resuming = self.live is not None
         self.phase = Phase.HELLO
         self.heartbeat = Heartbeat(policy)
-        self.beats = self.heartbeat.timers
+        self.beats = self.heartbeat
         self.lag = 0.0
         self.ending: Ending | None = None
 
@@ -200,7 +203,13 @@ class Conversation:
         """A message came, as text or as UTF-8 in a binary frame. Then drain :meth:`next_output`."""
         if self.ending is not None:
             return
-        self.bytes_received(now)
+        watch = self.watch
+        if now - watch.due > watch.tolerance:
+            self._notice_lag(now)
+        self.heartbeat.received_at = now
+        if type(message) is str and message == _BARE_ACK:
+            self._on_ack(now)
+            return
         try:
             envelope = self._decode(message)
         except (ValueError, RecursionError):
@@ -306,7 +315,8 @@ class Conversation:
             self._notice_lag(now)
         while self.ending is None and self.timers.earliest <= now and (timer := self.timers.pop_due(now)):
             self._on_timer(timer, now)
-        while self.ending is None and self.beats.earliest <= now and (beat := self.heartbeat.due(now)):
+        beats = self.heartbeat
+        while beats.earliest <= now and self.ending is None and (beat := beats.due(now)):
             self._on_beat(beat, now)
 
     def settle(self, dispatch: Dispatch) -> None:
@@ -348,13 +358,13 @@ class Conversation:
 
     def _on_envelope(self, opcode: int, envelope: dict[str, Any], message: str | bytes, now: float) -> None:
         if opcode == _ACK:
-            self._count["acks"] += 1
-            self.heartbeat.acknowledged(now)
+            self._on_ack(now)
         elif opcode == Opcode.HELLO:
             self._on_hello(envelope.get("d"), message, now)
         elif opcode == Opcode.HEARTBEAT:
             sent_at = self.heartbeat.sent_at
             if self.heartbeat.running and (sent_at is None or now - sent_at >= self._policy.heartbeat_reply_gap):
+                self.heartbeat.sent(now)
                 self._send_heartbeat(now)
         elif opcode == Opcode.RECONNECT:
             self._leave(Ending(Verdict.RESUME, self.phase, planned=True), "reconnect asked for")
@@ -362,6 +372,10 @@ class Conversation:
             self._on_invalid_session(envelope.get("d") is True, now)
         else:
             self._count["unknown_opcodes"] += 1
+
+    def _on_ack(self, now: float) -> None:
+        self._count["acks"] += 1
+        self.heartbeat.acknowledged(now)
 
     def _on_hello(self, data: Any, message: str | bytes, now: float) -> None:
         if self.phase is not Phase.HELLO:
@@ -480,14 +494,14 @@ class Conversation:
             self.timers.set(Timer.READY, now + self._policy.ready_timeout)
 
     def _send_heartbeat(self, now: float) -> None:
-        live, settled = self.live, 0
-        if live is not None:
+        live = self.live
+        settled = 0 if live is None else live.all_settled
+        if live is not None and settled is None:
             settlement = live.settlement
             settled = settlement.settled
             self._tell_lagging(live, settlement, now)
         self._count["heartbeats"] += 1
         self._link.send_text(payloads.heartbeat(settled or None))
-        self.heartbeat.sent(now)
 
     # -- steps: time ----------------------------------------------------------------------------------------------
 
@@ -507,7 +521,7 @@ class Conversation:
             self._die(Failure(FailureKind.TIMEOUT, f"{waited_for} did not come in time"))
 
     def _on_beat(self, beat: Beat, now: float) -> None:
-        if beat is Beat.HEARTBEAT:
+        if beat is _HEARTBEAT:
             self._send_heartbeat(now)
         elif beat is Beat.PING:
             self._link.ping()
@@ -520,6 +534,7 @@ class Conversation:
 
     def _probe(self, now: float) -> None:
         self._link.ping()
+        self.heartbeat.sent(now)
         self._send_heartbeat(now)
 
     def _notice_lag(self, now: float) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import enum
+import math
 
 from qqproto.policy import Policy
-from qqproto.timers import Timers
+
+_NEVER = math.inf
 
 
 class Beat(enum.Enum):
@@ -24,20 +26,30 @@ class Beat(enum.Enum):
     """Dead: bytes come, but no heartbeat is acknowledged."""
 
 
+# Plain names for what every heartbeat looks up: a member of an enum costs as much as a call.
+_HEARTBEAT = Beat.HEARTBEAT
+
+
 class Heartbeat:
     """The heartbeats of one connection.
 
     Liveness is never the absence of events: it is judged only while a heartbeat is unacknowledged, by bytes (silence)
     and by ACKs. Any ACK clears it. Deadlines are armed when a heartbeat goes out and looked at again when they are due,
     so that a byte costs one assignment.
+
+    There are four deadlines, each infinite while nobody waits for it; ``earliest`` is the first of them, which is asked
+    for after every input and moves with few. A probe and death by silence share one: each silence is probed before it
+    is death.
     """
 
-    __slots__ = ("_interval", "_judged_from", "_patience", "_paused", "_period", "_policy", "_unacked_since",
-                 "acked_at", "latency", "received_at", "sent_at", "timers")  # fmt: skip
+    __slots__ = ("_beat_at", "_dead_at", "_interval", "_judged_from", "_patience", "_paused", "_period", "_ping_at",
+                 "_policy", "_probed", "_silence_at", "_unacked_since", "acked_at", "earliest", "latency",
+                 "received_at", "sent_at")  # fmt: skip
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
-        self.timers: Timers[Beat] = Timers()
+        self._beat_at = self._ping_at = self._silence_at = self._dead_at = self.earliest = _NEVER
+        self._probed = False
         self._interval = 0.0
         self._patience = 0.0
         self._period = 0.0
@@ -68,16 +80,18 @@ class Heartbeat:
         self._interval = interval
         self._patience = max(2 * interval, self._policy.dead_after)
         self._period = interval - max(0.05 * interval, min(1.0, interval / 4))
-        self.timers.set(Beat.HEARTBEAT, now + random * self._period)
+        self._beat_at = now + random * self._period
         self._arm_ping(now)
 
     def sent(self, now: float) -> None:
-        """A heartbeat went out, for whatever reason; the next one is counted from it."""
+        """A heartbeat went out that was not due; the next one is counted from it."""
         self.sent_at = now
-        self.timers.set(Beat.HEARTBEAT, now + self._period)
+        self._beat_at = now + self._period
         if self._unacked_since is None:
             self._unacked_since = now
             self._judge_from(now)
+        else:
+            self._look()
 
     def acknowledged(self, now: float) -> None:
         """Op 11 came."""
@@ -85,18 +99,17 @@ class Heartbeat:
         if self._unacked_since is not None:
             self.latency = now - self._unacked_since
             self._unacked_since = None
-            self.timers.stop(Beat.PROBE, Beat.SILENT, Beat.UNACKNOWLEDGED)
+            self._wait_for_nothing()
 
     def start_anew(self, now: float) -> None:
         """We were stalled, or did not read: what was not heard meanwhile says nothing."""
         if self._unacked_since is not None:
-            self.timers.stop(Beat.SILENT)
             self._judge_from(now)
 
     def pause(self) -> None:
         """Nothing is read from now on, so that nothing can be heard."""
         self._paused = True
-        self.timers.stop(Beat.PROBE, Beat.SILENT, Beat.UNACKNOWLEDGED)
+        self._wait_for_nothing()
 
     def resume(self, now: float) -> None:
         """Reading goes on."""
@@ -104,40 +117,71 @@ class Heartbeat:
         self.start_anew(now)
 
     def next_timer(self) -> float | None:
-        return self.timers.next()
+        return self.earliest if self.earliest < _NEVER else None
 
     def due(self, now: float) -> Beat | None:
-        """The next thing that is due, None if nothing is. Call until it says None."""
-        while (beat := self.timers.pop_due(now)) is not None:
-            if beat is Beat.PING:
+        """The next thing that is due, None if nothing is. Call until it says None.
+
+        A heartbeat that is due counts as sent. Whichever goes out for another reason, a probe's too, is told to
+        :meth:`sent`.
+        """
+        while (at := self.earliest) <= now:
+            if at == self._dead_at:
+                self._dead_at = _NEVER
+                self._look()
+                return Beat.UNACKNOWLEDGED
+            if at == self._beat_at:
+                self.sent(now)
+                return _HEARTBEAT
+            if at == self._ping_at:
                 self._arm_ping(now)
-            elif beat in (Beat.PROBE, Beat.SILENT):
-                silence = self._judge_silence(beat, now)
-                if silence is None:
-                    continue
-                return silence
-            return beat
+                return Beat.PING
+            if (beat := self._judge_silence(now)) is not None:
+                return beat
         return None
 
     def _arm_ping(self, now: float) -> None:
         if self._policy.keepalive_ping is not None:
-            self.timers.set(Beat.PING, now + self._policy.keepalive_ping)
+            self._ping_at = now + self._policy.keepalive_ping
+        self._look()
 
     def _judge_from(self, now: float) -> None:
         self._judged_from = now
         if not self._paused:
-            self.timers.set_all({
-                Beat.PROBE: now + self._policy.probe_after, Beat.UNACKNOWLEDGED: now + self._patience,
-            })  # fmt: skip
+            self._probed = False
+            self._silence_at = now + self._policy.probe_after
+            self._dead_at = now + self._patience
+        self._look()
 
-    def _judge_silence(self, beat: Beat, now: float) -> Beat | None:
+    def _wait_for_nothing(self) -> None:
+        """All that is left is to send: heartbeats, and perhaps pings."""
+        self._silence_at = self._dead_at = _NEVER
+        self._look()
+
+    def _judge_silence(self, now: float) -> Beat | None:
         """What the silence since the last byte comes to; each silence is probed once before it is death."""
         heard = self._judged_from if self.received_at is None else max(self.received_at, self._judged_from)
         probe_at, dead_at = heard + self._policy.probe_after, heard + self._policy.dead_after
         if probe_at > now:
-            self.timers.set(Beat.PROBE, probe_at)
+            self._probed = False
+            self._silence_at = probe_at
+            self._look()
             return None
-        if beat is Beat.PROBE or dead_at > now:
-            self.timers.set(Beat.SILENT, dead_at)
-            return Beat.PROBE
-        return Beat.SILENT
+        if self._probed and dead_at <= now:
+            self._silence_at = _NEVER
+            self._look()
+            return Beat.SILENT
+        self._probed = True
+        self._silence_at = dead_at
+        self._look()
+        return Beat.PROBE
+
+    def _look(self) -> None:
+        earliest = self._beat_at
+        if self._silence_at < earliest:
+            earliest = self._silence_at
+        if self._dead_at < earliest:
+            earliest = self._dead_at
+        if self._ping_at < earliest:
+            earliest = self._ping_at
+        self.earliest = earliest

@@ -84,6 +84,16 @@ class LiveSession:
         return self._settlement
 
     @property
+    def all_settled(self) -> int | None:
+        """The last sequence if all that came is settled and there is nothing to tell of it, else None."""
+        if self._journal or self._settled:
+            self._fold()
+        settlement = self._settlement
+        if self.lag_told or settlement.given_up != self.given_up_told or settlement.unsettled:
+            return None
+        return settlement.received
+
+    @property
     def progress(self) -> tuple[int, int]:
         """That of the settlement. What only came makes no difference to it, and is left in the journal."""
         if self._settled:

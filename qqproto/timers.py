@@ -31,11 +31,6 @@ class Timers(Generic[Name]):
         elif moved:
             self._look()
 
-    def set_all(self, due: dict[Name, float]) -> None:
-        """Several at once, for the time of one."""
-        self._due.update(due)
-        self._look()
-
     def stop(self, *names: Name) -> None:
         due, moved = self._due, False
         for name in names:

@@ -456,6 +456,29 @@ def test_settling_what_is_not_of_this_session_is_nothing() -> None:
     assert talk.machine.session.settled == 1
 
 
+@pytest.mark.parametrize("text", ['{"op":11}', '{"op": 11}', '{"op":11,"d":null}', b'{"op":11}', ' {"op":11}\n'])
+def test_an_ack_is_one_however_it_is_written(text: str | bytes) -> None:
+    talk = Talk()
+    talk.up()
+    talk.run(25.0)
+    assert talk.machine.next_timer() == 1000.0 + 0.5 * 39.1875 + 10.0
+    talk.say(text)
+    assert talk.machine.next_timer() == 1000.0 + 1.5 * 39.1875
+    assert talk.machine.heartbeat.latency == 25.0 - 0.5 * 39.1875
+    assert talk.machine.heartbeat.received_at == talk.now
+    assert talk.take(Malformed) == []
+
+
+@pytest.mark.parametrize("text", ['{"op":11', '{"op":11}}', '["op",11]'])
+def test_what_looks_like_an_ack_is_none(text: str) -> None:
+    talk = Talk()
+    talk.up()
+    talk.run(25.0)
+    talk.say(text)
+    talk.only(Malformed)
+    assert talk.machine.heartbeat.acked_at is None
+
+
 def test_the_ack_gives_the_latency() -> None:
     talk = Talk()
     talk.up()

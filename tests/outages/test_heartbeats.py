@@ -14,7 +14,7 @@ from qqproto.credentials import TokenLife
 from qqproto.heartbeat import Beat, Heartbeat
 from qqproto.testing import Randomness
 from qqproto.timers import LagWatch
-from tests.outages.bugs import around, never_armed, replaced, together, verdicts, without
+from tests.outages.bugs import around, disarm, replaced, together, verdicts, without
 from tests.outages.catalogue import Bug, outage
 from tests.outages.scenes import HOUR, STABLE, Scene, gaps, many
 
@@ -43,7 +43,7 @@ def _the_first_connection_alone(patch: pytest.MonkeyPatch) -> None:
 
 def _once_a_connection(original: Callable[..., None], self: Heartbeat, now: float) -> None:
     original(self, now)
-    self.timers.stop(Beat.HEARTBEAT)
+    disarm(self, "_beat_at")
 
 
 def _at_leisure(original: Callable[..., None], self: Heartbeat, *args: Any) -> None:
@@ -79,10 +79,17 @@ def _dead_is_gone(original: Callable[..., None], self: Conversation, failure: Fa
     self.ending.verdict = Verdict.IDENTIFY
 
 
+def _probed_and_forgotten(original: Callable[..., Beat | None], self: Heartbeat, now: float) -> Beat | None:
+    beat = original(self, now)
+    if beat is Beat.PROBE:
+        disarm(self, "_silence_at")
+    return beat
+
+
 @outage(
     5,
     Bug("nobody waits for an ACK", without(Heartbeat._judge_from)),
-    Bug("silence is not noticed, missing ACKs are", never_armed(Beat.SILENT)),
+    Bug("silence is not noticed, missing ACKs are", around(Heartbeat._judge_silence, _probed_and_forgotten)),
     Bug("a dead link takes its session with it", around(Conversation._die, _dead_is_gone)),
 )
 def test_row_5_a_black_hole(framing: Framing) -> None:
@@ -98,7 +105,12 @@ def test_row_5_a_black_hole(framing: Framing) -> None:
             assert scene.ops == [2, 6]
 
 
-@outage(5, Bug("any byte is taken for an ACK", never_armed(Beat.UNACKNOWLEDGED)))
+def _bytes_are_enough(original: Callable[..., None], self: Heartbeat, now: float) -> None:
+    original(self, now)
+    disarm(self, "_dead_at")
+
+
+@outage(5, Bug("any byte is taken for an ACK", around(Heartbeat._judge_from, _bytes_are_enough)))
 def test_row_5_a_server_that_talks_and_never_acknowledges(framing: Framing) -> None:
     for interval in INTERVALS:
         scene = Scene(framing)
@@ -172,7 +184,8 @@ def test_row_24_a_tool_that_blocks_for_five_minutes(framing: Framing) -> None:
 
 def _all_from_the_start(original: Callable[..., None], self: Heartbeat, now: float) -> None:
     original(self, now)
-    self.timers.set(Beat.HEARTBEAT, now + self._period)
+    self._beat_at = now + self._period
+    self._look()
 
 
 @outage(
@@ -198,7 +211,7 @@ def test_row_25_a_laptop_sleeps_for_four_hours(framing: Framing) -> None:
 
 def _heartbeats_wait_for_the_reader(original: Callable[..., None], self: Heartbeat) -> None:
     original(self)
-    self.timers.stop(Beat.HEARTBEAT)
+    disarm(self, "_beat_at")
 
 
 @outage(

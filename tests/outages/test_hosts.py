@@ -23,11 +23,11 @@ from qqproto import (
     Stopped,
     StopReason,
 )
-from qqproto.heartbeat import Beat, Heartbeat
+from qqproto.conversation import Conversation
+from qqproto.heartbeat import Heartbeat
 from qqproto.narrator import _Repeats
 from qqproto.recovery import Stop
 from qqproto.testing import FakeBot, FakePlatform, World
-from qqproto.timers import Timers
 from tests.outages.bugs import around, replaced, without
 from tests.outages.catalogue import Bug, outage
 from tests.outages.scenes import DAY, Scene
@@ -70,13 +70,13 @@ def test_row_20_a_bot_that_is_switched_off_and_on_answers_once(framing: Framing)
 
 
 def _one_for_all(patch: pytest.MonkeyPatch) -> None:
-    make, timers = Heartbeat.__init__, Timers[Beat]()
+    make, heartbeat = Conversation.__init__, Heartbeat(Policy())
 
-    def share(self: Heartbeat, policy: Policy) -> None:
-        make(self, policy)
-        self.timers = timers
+    def share(self: Conversation, *args: Any, **kwargs: Any) -> None:
+        make(self, *args, **kwargs)
+        self.heartbeat = self.beats = heartbeat
 
-    patch.setattr(Heartbeat, "__init__", share)
+    patch.setattr(Conversation, "__init__", share)
 
 
 @outage(35, Bug("connections share what should be their own", _one_for_all))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -82,7 +83,8 @@ def lost_after_the_second_connection(patch: pytest.MonkeyPatch) -> None:
         connections += 1
         real(self, interval, now, random)
         if connections > 2:
-            self.timers.stop(Beat.HEARTBEAT)
+            self._beat_at = math.inf
+            self._look()
 
     patch.setattr(Heartbeat, "begin", begin)
 
@@ -93,32 +95,34 @@ def too_slow(real: Callable[..., None], self: Heartbeat, interval: float, now: f
 
 def no_ack_deadline(real: Callable[..., None], self: Heartbeat, now: float) -> None:
     real(self, now)
-    self.timers.stop(Beat.UNACKNOWLEDGED)
+    self._dead_at = math.inf
+    self._look()
 
 
 def early_ack_deadline(real: Callable[..., None], self: Heartbeat, now: float) -> None:
     real(self, now)
-    if Beat.UNACKNOWLEDGED in self.timers._due:
-        self.timers.set(Beat.UNACKNOWLEDGED, now + self._interval / 2.0)
+    if self._dead_at < math.inf:
+        self._dead_at = now + self._interval / 2.0
+        self._look()
 
 
-def never_silent(real: Callable[..., Beat | None], self: Heartbeat, beat: Beat, now: float) -> Beat | None:
-    found = real(self, beat, now)
+def never_silent(real: Callable[..., Beat | None], self: Heartbeat, now: float) -> Beat | None:
+    found = real(self, now)
     return None if found is Beat.SILENT else found
 
 
-def deaf(real: Callable[..., Beat | None], self: Heartbeat, beat: Beat, now: float) -> Beat | None:
+def deaf(real: Callable[..., Beat | None], self: Heartbeat, now: float) -> Beat | None:
     """What comes is no sign of life."""
-    if beat is Beat.PROBE:
-        self.timers.set(Beat.SILENT, now + 10.0)
-    return beat
+    self.received_at = None
+    return real(self, now)
 
 
 def spinning(real: Callable[..., Beat | None], self: Heartbeat, now: float) -> Beat | None:
     beat = real(self, now)
     if beat is not Beat.PROBE:
         return beat
-    self.timers.set(beat, now)
+    self._silence_at = now
+    self._look()
     return None
 
 
@@ -333,7 +337,8 @@ def spins_slowly(real: Callable[..., Beat | None], self: Heartbeat, now: float) 
     beat = real(self, now)
     if beat is not Beat.PROBE:
         return beat
-    self.timers.set(beat, now + 0.001)
+    self._silence_at, self._probed = now + 0.001, False
+    self._look()
     return real(self, now)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from qqproto.events import (
@@ -38,29 +38,21 @@ _THEN_EVERY = 3600.0
 class _Repeats:
     """Of many alike the first, second, fourth … is told, and after the 64th one an hour."""
 
+    count: int = 0
     told_at: float = 0.0
 
-    def tells(self, count: int, now: float) -> bool:
+    def tells(self, now: float) -> bool:
+        """Whether one more is told."""
+        return self.tells_of(self.count + 1, now)
+
+    def tells_of(self, count: int, now: float) -> bool:
+        """Whether this one is told, which is the ``count``-th."""
+        self.count = count
         doubling = count <= _DOUBLING_UNTIL and count & (count - 1) == 0
         if not doubling and (count < _DOUBLING_UNTIL or now - self.told_at < _THEN_EVERY):
             return False
         self.told_at = now
         return True
-
-
-@dataclass(slots=True)
-class _Memory:
-    """What was told of one shard."""
-
-    disconnects: _Repeats = field(default_factory=_Repeats)
-    malformed: _Repeats = field(default_factory=_Repeats)
-    malformed_count: int = 0
-    lags: _Repeats = field(default_factory=_Repeats)
-    lag_count: int = 0
-    pauses: _Repeats = field(default_factory=_Repeats)
-    pause_count: int = 0
-    quiet: bool = False
-    """No end of a connection was told above DEBUG since the last mending, so the next mending is not either."""
 
 
 class Narrator:
@@ -71,46 +63,48 @@ class Narrator:
     """
 
     def __init__(self) -> None:
-        self._shards: dict[int, _Memory] = {}
-        self._refusals: dict[str, tuple[int, _Repeats]] = {}
+        self._repeats: dict[tuple[int, type[Event]], _Repeats] = {}
+        self._quiet: set[int] = set()
+        """Shards of which no end of a connection was told above DEBUG since the last mending, so that the next mending
+        is not either."""
+        self._refusals: dict[str, _Repeats] = {}
 
     def line(self, event: Event, now: float) -> Line | None:
         """The line for ``event``, None if it is not worth one (now). ``extra``'s keys begin with ``qq_``."""
-        memory = self._shards.setdefault(event.shard, _Memory())
         match event:
             case Dispatch():
                 return None
             case Ready(session_id=session, user=user):
-                level = _DEBUG if memory.quiet else _INFO
-                memory.quiet = True
+                level = _DEBUG if event.shard in self._quiet else _INFO
+                self._quiet.add(event.shard)
                 return _line(level, event, f"ready as {user.username or user.id}", qq_session=session)
             case Resumed(session_id=session, replayed=replayed, missing=missing):
                 text = f"resumed, {replayed} replayed" + (f", {missing} missing" if missing else "")
                 fields = {"qq_session": session, "qq_replayed": replayed, "qq_missing": missing}
-                quiet, memory.quiet = memory.quiet, True
+                quiet = event.shard in self._quiet
+                self._quiet.add(event.shard)
                 if quiet and not missing:
                     return None
                 return _line(_WARNING if missing else _INFO, event, text, **fields)
             case Disconnected():
-                return self._disconnected(event, memory, now)
+                return self._disconnected(event, now)
             case Online(away=away):
                 return None if away is None else _line(_INFO, event, f"online again after {away:.0f} s", qq_away=away)
             case Offline(cause=cause):
                 why = f": {_why(cause)}" if cause else ""
                 return _line(_WARNING, event, f"offline{why}")
             case Malformed(what=what):
-                memory.malformed_count += 1
-                count = memory.malformed_count
-                if not memory.malformed.tells(count, now):
+                repeats = self._repeats_of(event)
+                if not repeats.tells(now):
                     return None
-                return _line(_WARNING, event, f"the server sent {what} ({count} so far)", qq_count=count)
+                text = f"the server sent {what} ({repeats.count} so far)"
+                return _line(_WARNING, event, text, qq_count=repeats.count)
             case LoopLag(seconds=seconds):
-                memory.lag_count += 1
-                count = memory.lag_count
-                if not memory.lags.tells(count, now):
+                repeats = self._repeats_of(event)
+                if not repeats.tells(now):
                     return None
-                text = f"this process was {seconds:.1f} s late ({count} times so far): blocked, or suspended"
-                return _line(_WARNING, event, text, qq_lag=seconds, qq_count=count)
+                text = f"this process was {seconds:.1f} s late ({repeats.count} times so far): blocked, or suspended"
+                return _line(_WARNING, event, text, qq_lag=seconds, qq_count=repeats.count)
             case IdentifyBudgetLow(remaining=remaining, total=total, reset_after=after):
                 text = f"{remaining} of {total} session starts left, refilled in {after:.0f} s"
                 return _line(_WARNING, event, text, qq_remaining=remaining, qq_total=total)
@@ -126,12 +120,11 @@ class Narrator:
             case StoreFailed(operation=operation, reason=reason):
                 return _line(_ERROR, event, f"{store_failure(operation)}: {reason}", qq_operation=operation)
             case ReadingPaused(buffered=buffered):
-                memory.pause_count += 1
-                count = memory.pause_count
-                if not memory.pauses.tells(count, now):
+                repeats = self._repeats_of(event)
+                if not repeats.tells(now):
                     return None
-                text = f"{buffered} events wait for the application, reading pauses ({count} times so far)"
-                return _line(_WARNING, event, text, qq_buffered=buffered, qq_count=count)
+                text = f"{buffered} events wait for the application, reading pauses ({repeats.count} times so far)"
+                return _line(_WARNING, event, text, qq_buffered=buffered, qq_count=repeats.count)
             case Stopped(reason=reason, hint=hint, code=code):  # pragma: no branch - the union is closed
                 level = _INFO if reason is StopReason.CLOSED else _ERROR
                 return _line(level, event, f"stopped: {hint}", qq_reason=reason.value, qq_code=code)
@@ -142,15 +135,18 @@ class Narrator:
         ``reason`` is that of :attr:`WebhookReply.refused <qqproto.webhook.WebhookReply.refused>`; there are few of
         them, and each is told more rarely the more often it comes, so that nobody outside can fill the log.
         """
-        count, repeats = self._refusals.get(reason, (0, _Repeats()))
-        count += 1
-        self._refusals[reason] = count, repeats
-        if not repeats.tells(count, now):
+        repeats = self._refusals.setdefault(reason, _Repeats())
+        if not repeats.tells(now):
             return None
+        count = repeats.count
         text = f"webhook: a request was refused with {status}, {reason}" + (f" ({count} so far)" if count > 1 else "")
         return _WARNING, text, {"qq_event": "WebhookRefused", "qq_status": status, "qq_count": count}
 
-    def _disconnected(self, event: Disconnected, memory: _Memory, now: float) -> Line | None:
+    def _repeats_of(self, event: Event) -> _Repeats:
+        """Those of this kind, of this shard: kept from the first on, and most shards have none of most kinds."""
+        return self._repeats.setdefault((event.shard, type(event)), _Repeats())
+
+    def _disconnected(self, event: Disconnected, now: float) -> Line | None:
         fields = {
             "qq_code": event.code,
             "qq_verdict": event.verdict.value,
@@ -160,11 +156,11 @@ class Narrator:
             "qq_planned": event.planned,
         }
         if event.planned and event.attempt == 0:
-            memory.quiet = True
+            self._quiet.add(event.shard)
             return _line(_DEBUG, event, "rotation asked for by the server", **fields)
-        if not memory.disconnects.tells(max(event.attempt, 1), now):
+        if not self._repeats_of(event).tells_of(max(event.attempt, 1), now):
             return None
-        memory.quiet = False
+        self._quiet.discard(event.shard)
         text = f"disconnected in phase {event.phase.value}: {_why(event)}"
         if event.retry_in is not None:
             text += f"; attempt {event.attempt}, next in {event.retry_in:.1f} s ({event.verdict.value})"

@@ -105,6 +105,9 @@ class Listener:
     def bug(self, error: BaseException) -> None:
         self.told.append(error)
 
+    def stream_finished(self, id: int) -> None:
+        """Only asyncio's streams tell; what is left of them is seen from outside."""
+
 
 class Bench:
     """Where the streams of one driver are tried."""

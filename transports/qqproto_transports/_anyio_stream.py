@@ -16,8 +16,7 @@ from qqproto_transports._anyio_dial import choose_proxy, connect
 from qqproto_transports._anyio_tasks import Tasks
 from qqproto_transports._egress import Egress
 from qqproto_transports._route import Route
-from qqproto_transports._shard_runner import ShardRunner
-from qqproto_transports._stream import LINGER, StreamCore
+from qqproto_transports._stream import LINGER, Listener, StreamCore
 
 _READ = 262_144
 """Bytes that one read takes at most."""
@@ -32,7 +31,7 @@ class AnyioStream(StreamCore):
 
     def __init__(
         self,
-        runner: ShardRunner,
+        runner: Listener,
         action: OpenConnection,
         egress: Egress,
         policy: Policy,
@@ -60,11 +59,12 @@ class AnyioStream(StreamCore):
         The peer gets a moment to close first. Closing with something of its unread would be a reset, which takes with
         it what is still on its way: the goodbye.
         """
-        if self._sock is None or self._route is None or self._closing or self._finished:
+        if self._sock is None or self._closing or self._finished:
             return  # It is told when it is done, which it will be soon.
         self._closing = True
-        self._route.close()
-        self._put(self._route.data_to_send())
+        if self._route is not None:
+            self._route.close()
+            self._put(self._route.data_to_send())
         if not self._unsent:
             _half_close(self._sock)
         self._read_on()

@@ -180,7 +180,10 @@ class AsyncioAccountRunner(AccountRunner):
 class Unfinished(Protocol):
     """A :class:`~qqproto_transports._shard_runner.Stream` that says when nothing is left of it."""
 
-    finished: asyncio.Future[None]
+    @property
+    def id(self) -> int: ...
+    @property
+    def finished(self) -> asyncio.Future[None]: ...
 
     def send(self, data: bytes) -> None: ...
     def close(self) -> None: ...
@@ -208,12 +211,15 @@ class AsyncioShardRunner(ShardRunner):
         self._egress = egress
         self._policy = policy
         self._alarm = Alarm(account.clock, self.handle_timer, account.watch)
-        self.unfinished: set[Unfinished] = set()
+        self.unfinished: tuple[Unfinished, ...] = ()
+
+    def stream_finished(self, id: int) -> None:
+        """Nothing is left of the stream ``id``."""
+        self.unfinished = tuple(stream for stream in self.unfinished if stream.id != id)
 
     def _dial(self, action: OpenConnection) -> Unfinished:
         stream = self._open_stream(action)
-        self.unfinished.add(stream)
-        stream.finished.add_done_callback(lambda _: self.unfinished.discard(stream))
+        self.unfinished = (*self.unfinished, stream)
         return stream
 
     def _open_stream(self, action: OpenConnection) -> Unfinished:

@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-from typing import cast
+from typing import Protocol, cast
 
 from qqproto.actions import OpenConnection
 from qqproto.policy import Policy
 from qqproto_transports._asyncio_dial import choose_proxy, connect
 from qqproto_transports._egress import Egress
 from qqproto_transports._route import Route
-from qqproto_transports._shard_runner import ShardRunner
-from qqproto_transports._stream import LINGER, StreamCore
+from qqproto_transports._stream import LINGER, Listener, StreamCore
 
 _READ = 65_536
 """Bytes that one read takes at most. The events in them are handed out before the next read, while the processor still
 has them at hand; of four times as many, which is what asyncio takes, each event in a burst costs a fifth more."""
 
 
+class AsyncioListener(Listener, Protocol):
+    """Who is told of a stream, and besides when there is nothing left of it."""
+
+    def stream_finished(self, id: int) -> None: ...
+
+
 class AsyncioStream(asyncio.Protocol, StreamCore):
-    """A stream on an asyncio transport; ``finished`` is done when neither task nor socket is left of it."""
+    """A stream on an asyncio transport."""
 
     __slots__ = (
-        "_begun", "_closing", "_dialling", "_egress", "_loop", "_transport", "_unsent_check", "_url", "_written",
-        "finished",
+        "_begun", "_closing", "_dialling", "_egress", "_finished", "_loop", "_told_last", "_transport", "_unsent_check",
+        "_url", "_written",
     )  # fmt: skip
 
-    def __init__(self, runner: ShardRunner, action: OpenConnection, egress: Egress, policy: Policy) -> None:
+    def __init__(self, runner: AsyncioListener, action: OpenConnection, egress: Egress, policy: Policy) -> None:
         StreamCore.__init__(self, runner, action.id, policy)
+        self._told_last = runner
         self._url = action.url
         self._egress = egress
         self._loop = asyncio.get_running_loop()
@@ -36,9 +42,17 @@ class AsyncioStream(asyncio.Protocol, StreamCore):
         self._written = 0
         self._unsent_check: asyncio.TimerHandle | None = None
         self._closing: asyncio.TimerHandle | None = None
-        self.finished: asyncio.Future[None] = self._loop.create_future()
-        self._dialling = self._loop.create_task(self._dial())
-        self._dialling.add_done_callback(lambda _: self._check_finished())
+        self._finished: asyncio.Future[None] | None = None
+        self._dialling: asyncio.Task[None] | None = self._loop.create_task(self._dial())
+        self._dialling.add_done_callback(self._dialled)
+
+    @property
+    def finished(self) -> asyncio.Future[None]:
+        """Done when neither task nor socket is left of it."""
+        if self._finished is None:
+            self._finished = self._loop.create_future()
+            self._check_finished()
+        return self._finished
 
     # -- what the runner asks -------------------------------------------------------------------------------------
 
@@ -63,7 +77,8 @@ class AsyncioStream(asyncio.Protocol, StreamCore):
     def abort(self) -> None:
         """Drop it, dialled or open."""
         self._over = True
-        self._dialling.cancel()
+        if self._dialling is not None:
+            self._dialling.cancel()
         if self._transport is not None:
             self._transport.abort()
 
@@ -130,6 +145,11 @@ class AsyncioStream(asyncio.Protocol, StreamCore):
         except Exception as error:
             self._fail(error)
 
+    def _dialled(self, _: asyncio.Task[None]) -> None:
+        """The task is over, and nothing of it is kept."""
+        self._dialling = None
+        self._check_finished()
+
     def _begin(self) -> None:
         """TCP is up."""
         if not self._begun and not self._over:
@@ -168,5 +188,8 @@ class AsyncioStream(asyncio.Protocol, StreamCore):
             self._fail_for_want_of_progress()
 
     def _check_finished(self) -> None:
-        if self._dialling.done() and self._transport is None and not self.finished.done():
-            self.finished.set_result(None)
+        if self._dialling is not None or self._transport is not None:
+            return
+        self._told_last.stream_finished(self.id)
+        if self._finished is not None and not self._finished.done():
+            self._finished.set_result(None)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Protocol
 
 from qqproto.actions import OpenConnection
 from qqproto.events import Event
 from qqproto.policy import Policy
 from qqproto.shard import Shard
-from qqproto_transports._asyncio_runners import AsyncioAccountRunner, AsyncioShardRunner, Unfinished
+from qqproto_transports._asyncio_runners import AsyncioAccountRunner, AsyncioShardRunner
 from qqproto_transports._common import TextDialer, TextSocket
 from qqproto_transports._egress import Egress
 from qqproto_transports._journal import Journal
@@ -41,11 +41,20 @@ class AsyncioTextRunner(TextRunner, AsyncioShardRunner):
         return AsyncioTextStream(self, action, self._dialer, self._policy)
 
 
-class AsyncioTextStream(TextStreamCore, Unfinished):
+class AsyncioTextListener(TextListener, Protocol):
+    """Who is told of a stream, and besides when there is nothing left of it."""
+
+    def stream_finished(self, id: int) -> None: ...
+
+
+class AsyncioTextStream(TextStreamCore):
     """A WebSocket as a task, which dials, and while it is open has one that reads and one that writes."""
 
-    def __init__(self, runner: TextListener, opening: OpenConnection, dialer: TextDialer, policy: Policy) -> None:
+    def __init__(
+        self, runner: AsyncioTextListener, opening: OpenConnection, dialer: TextDialer, policy: Policy
+    ) -> None:
         super().__init__(runner, opening, dialer, policy)
+        self._told_last = runner
         loop = asyncio.get_running_loop()
         self._news = asyncio.Event()
         self._may_read = asyncio.Event()
@@ -53,7 +62,7 @@ class AsyncioTextStream(TextStreamCore, Unfinished):
         self._leaving: asyncio.Future[None] = loop.create_future()
         self.finished: asyncio.Future[None] = loop.create_future()
         self._task = loop.create_task(self._run())
-        self._task.add_done_callback(lambda _: self.finished.set_result(None))
+        self._task.add_done_callback(self._gone)
 
     # -- what the runner asks -------------------------------------------------------------------------------------
 
@@ -64,6 +73,11 @@ class AsyncioTextStream(TextStreamCore, Unfinished):
         self._may_read.set()
 
     # -- steps ----------------------------------------------------------------------------------------------------
+
+    def _gone(self, _: asyncio.Task[None]) -> None:
+        """The task is over."""
+        self._told_last.stream_finished(self.id)
+        self.finished.set_result(None)
 
     async def _run(self) -> None:
         await asyncio.sleep(0)  # An eager task factory would begin it while the machine is being drained.

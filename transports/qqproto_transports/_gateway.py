@@ -36,13 +36,14 @@ def shard_configs(
     user_agent: str,
 ) -> list[ShardConfig]:
     """One configuration for each shard of this process; with "auto" that of the first, whose count is a guess."""
+    properties, headers = dict(properties or {}), {"User-Agent": user_agent}
     return [
         ShardConfig(
             app_id=app_id,
             intents=intents,
             shard=pair,
-            properties=dict(properties or {}),
-            headers={"User-Agent": user_agent},
+            properties=properties,
+            headers=headers,
             settle=settle,
         )
         for pair in _pairs(shards)
@@ -193,14 +194,14 @@ class GatewayCore(Delivery[Event], Generic[Runner]):
         record: Recorder | None = None,
     ) -> None:
         """``auto``: ``configs`` is one, and the platform is asked how many there should be."""
+        # An event in our buffer is not handed out yet, so what settles it is seen to here, in every mode.
+        configs = [replace(config, settle="manual") for config in configs]
         chance = random.Random().random
         new_shard = Shard if record is None else record.shard
 
         def make_shard(config: ShardConfig, session: Session | None = None, age: float = 0.0) -> Shard:
-            # An event in our buffer is not handed out yet, so what settles it is seen to here, in every mode.
             shard = new_shard(
-                replace(config, settle="manual"),
-                random=chance, session=session, session_age=age, policy=policy, loads=loads, framing=framing,
+                config, random=chance, session=session, session_age=age, policy=policy, loads=loads, framing=framing,
             )  # fmt: skip
             self._shards[config.shard[0]] = shard
             return shard

@@ -42,6 +42,9 @@ MOST_SHARDS = 512
 class Stream(Protocol):
     """One connection, being dialled or open. No verb waits; after :meth:`abort` nothing more is told of it."""
 
+    @property
+    def id(self) -> int: ...
+
     def send(self, data: bytes) -> None: ...
     def close(self) -> None: ...
     def abort(self) -> None: ...
@@ -81,7 +84,8 @@ class ShardRunner(ABC):
         self._journal = journal
         self._tell = tell
         self._drained = drained
-        self._streams: dict[int, Stream] = {}
+        self._streams: tuple[Stream, ...] = ()
+        """One, as a rule; two while one says goodbye and the next is dialled."""
         self._due: float | None = None
         """What the alarm is set to."""
         self._draining = False
@@ -127,8 +131,8 @@ class ShardRunner(ABC):
 
     def stream_opened(self, id: int) -> None:
         """The stream is up."""
-        if self._paused and id in self._streams:
-            self._streams[id].pause_reading()
+        if self._paused and (stream := self._stream(id)) is not None:
+            stream.pause_reading()
         self._guard(self.shard.connection_opened, id, self.clock())
 
     def data_received(self, id: int, data: bytes) -> None:
@@ -143,7 +147,7 @@ class ShardRunner(ABC):
 
     def stream_failed(self, id: int, error: BaseException) -> None:
         """The dial or the stream ended with an exception: the one seam at which it becomes a Failure, or a bug."""
-        self._streams.pop(id, None)
+        self._let_go(id)
         try:
             failure = failure_of(error)
         except BaseException as bug:
@@ -153,7 +157,7 @@ class ShardRunner(ABC):
 
     def stream_closed(self, id: int) -> None:
         """The stream was closed, as ``CloseConnection`` asked or by its peer."""
-        self._streams.pop(id, None)
+        self._let_go(id)
         failure = Failure(FailureKind.EOF, "the stream was closed")
         self._guard(self.shard.connection_lost, id, failure, self.clock())
 
@@ -164,13 +168,13 @@ class ShardRunner(ABC):
     def pause_reading(self) -> None:
         """The application has enough to do."""
         self._paused = True
-        for stream in self._streams.values():
+        for stream in self._streams:
             stream.pause_reading()
         self._guard(self.shard.reading_paused, self.clock())
 
     def resume_reading(self) -> None:
         self._paused = False
-        for stream in self._streams.values():
+        for stream in self._streams:
             stream.resume_reading()
         self._guard(self.shard.reading_resumed, self.clock())
 
@@ -180,10 +184,11 @@ class ShardRunner(ABC):
 
     def hurry(self) -> None:
         """The goodbye takes too long: drop what is left."""
-        for id in list(self._streams):
-            self._streams.pop(id).abort()
+        for stream in self._streams:
+            self._let_go(stream.id)
+            stream.abort()
             failure = Failure(FailureKind.TIMEOUT, "the goodbye took too long")
-            self._guard(self.shard.connection_lost, id, failure, self.clock())
+            self._guard(self.shard.connection_lost, stream.id, failure, self.clock())
 
     def bug(self, error: BaseException) -> None:
         """Something raised what is no failure of the network: end loudly."""
@@ -245,6 +250,17 @@ class ShardRunner(ABC):
                 self._set_alarm(due)
             self._drained()
 
+    def _stream(self, id: int) -> Stream | None:
+        """The stream ``id``, None if it is gone."""
+        for stream in self._streams:
+            if stream.id == id:
+                return stream
+        return None
+
+    def _let_go(self, id: int) -> None:
+        """The stream ``id`` is gone."""
+        self._streams = tuple(stream for stream in self._streams if stream.id != id)
+
     def _take_census(self, census: Callable[[int], bool], id: int, info: GatewayInfo) -> None:
         """The platform has said how many shards there should be."""
         if info.shards > MOST_SHARDS:
@@ -266,18 +282,20 @@ class ShardRunner(ABC):
             return
         match output:
             case SendData():
-                if output.id in self._streams:
-                    self._streams[output.id].send(output.data)
+                if (stream := self._stream(output.id)) is not None:
+                    stream.send(output.data)
             case FetchToken() | FetchGateway() | ReserveIdentify():
                 self.account.ask(self, output)
             case OpenConnection():
-                self._streams[output.id] = self._dial(output)
+                stream = self._dial(output)
+                self._streams = (*self._streams, stream)
             case CloseConnection():
-                if output.id in self._streams:
-                    self._streams[output.id].close()
+                if (stream := self._stream(output.id)) is not None:
+                    stream.close()
             case Abort():
-                if output.id in self._streams:
-                    self._streams.pop(output.id).abort()
+                if (stream := self._stream(output.id)) is not None:
+                    self._let_go(output.id)
+                    stream.abort()
             case Cancel():
                 self.account.withdraw(self, output.id)
             case SendText():

@@ -33,16 +33,17 @@ class StreamCore(ABC):
     with what comes, and :meth:`_closed` or :meth:`_fail` in the end.
     """
 
-    __slots__ = ("_bare", "_id", "_opened", "_over", "_policy", "_route", "_runner")
+    __slots__ = ("_bare", "_opened", "_over", "_policy", "_route", "_runner", "id")
 
     def __init__(self, runner: Listener, id: int, policy: Policy) -> None:
         self._runner = runner
-        self._id = id
+        self.id = id
         self._policy = policy
         self._route: Route | None = None
         self._opened = False
         self._bare = False
-        """Whether the bytes that come are the host's own words: it is open, and there is nothing on the way."""
+        """Whether the bytes that come are the host's own words: it is open, and there is nothing on the way. Then there
+        is no route any more."""
         self._over = False
         """Whether nothing more is told of it."""
 
@@ -50,10 +51,12 @@ class StreamCore(ABC):
 
     def send(self, data: bytes) -> None:
         """Send, in order, without waiting; the link is lost if too much is unsent."""
-        assert self._route is not None, "a shard sends when it was told that the stream is open"
+        assert self._opened, "a shard sends when it was told that the stream is open"
         try:
-            self._route.send_data(data)
-            self._write(self._route.data_to_send())
+            if self._route is not None:
+                self._route.send_data(data)
+                data = self._route.data_to_send()
+            self._write(data)
         except Exception as error:
             self._fail(error)
 
@@ -79,8 +82,11 @@ class StreamCore(ABC):
 
     def _take(self, data: bytes | None) -> None:
         """Take what came along the route, and send what the route answers; None begins it."""
-        if self._bare and data and not self._over:
-            self._runner.data_received(self._id, data)
+        if self._bare and data is not None:
+            if not self._over:
+                self._runner.data_received(self.id, data)
+                if not data:
+                    self._finish()
             return
         route = self._route
         assert route is not None, "it was made before it was connected"
@@ -100,16 +106,17 @@ class StreamCore(ABC):
         if not self._opened and route.established:
             self._open(route)
         if said and not self._over:
-            self._runner.data_received(self._id, said)
+            self._runner.data_received(self.id, said)
         if route.ended and not self._over:
-            self._runner.data_received(self._id, b"")
+            self._runner.data_received(self.id, b"")
             self._finish()
 
     def _open(self, route: Route) -> None:
         if not self._over:
             self._opened = True
-            self._bare = route.bare
-            self._runner.stream_opened(self._id)
+            if route.bare:
+                self._bare, self._route = True, None  # It has led there; what is said needs nothing of it.
+            self._runner.stream_opened(self.id)
 
     def _write(self, data: bytes) -> None:
         self._put(data)
@@ -123,7 +130,7 @@ class StreamCore(ABC):
         self._cut()
         if not self._over:
             self._over = True
-            self._runner.stream_failed(self._id, error)
+            self._runner.stream_failed(self.id, error)
 
     def _fail_for_want_of_progress(self) -> None:
         """For as long as the policy allows the system has taken nothing."""
@@ -133,4 +140,4 @@ class StreamCore(ABC):
     def _closed(self) -> None:
         if not self._over:
             self._over = True
-            self._runner.stream_closed(self._id)
+            self._runner.stream_closed(self.id)

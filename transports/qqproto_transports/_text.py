@@ -39,7 +39,7 @@ class TextRunner(ShardRunner):
 
     def stream_ended(self, id: int, end: Closed | Failure) -> None:
         """The WebSocket is gone, with a close frame of the server's or without."""
-        self._streams.pop(id, None)
+        self._let_go(id)
         if isinstance(end, Closed) and end.code in (None, _NO_CLOSE_FRAME):
             end = Failure(FailureKind.EOF, "the WebSocket ended without a close frame")
         if isinstance(end, Closed):
@@ -49,7 +49,7 @@ class TextRunner(ShardRunner):
 
     def _perform(self, output: ShardAction | Event) -> None:
         if isinstance(output, (SendText, CloseConnection, Abort)):
-            stream = self._streams.get(output.id)
+            stream = self._stream(output.id)
             if not isinstance(stream, TextStreamCore):
                 return
             if isinstance(output, SendText):
@@ -57,7 +57,7 @@ class TextRunner(ShardRunner):
             elif isinstance(output, CloseConnection):
                 stream.say_goodbye(output.code, output.reason)
             else:
-                del self._streams[output.id]
+                self._let_go(output.id)
                 stream.leave(output.code)
         else:
             super()._perform(output)
@@ -82,7 +82,7 @@ class TextStreamCore(ABC):
     def __init__(self, runner: TextListener, opening: OpenConnection, dialer: TextDialer, policy: Policy) -> None:
         self._runner = runner
         self._opening = opening
-        self._id = opening.id
+        self.id = opening.id
         self._dialer = dialer
         self._policy = policy
         self._unsent: deque[str] = deque()
@@ -178,7 +178,7 @@ class TextStreamCore(ABC):
             async with self._dialer.dial(self._opening) as socket:
                 self._opened = True
                 if not self._over:
-                    self._runner.stream_opened(self._id)
+                    self._runner.stream_opened(self.id)
                 if not self._left:
                     for error in await self._talk(socket):
                         self._explain(error)
@@ -194,7 +194,7 @@ class TextStreamCore(ABC):
             await self._await_leave_to_read()
             message = await socket.receive()
             if not self._over:
-                self._runner.message_received(self._id, message)
+                self._runner.message_received(self.id, message)
 
     async def _write(self, socket: TextSocket) -> None:
         """Returns after the goodbye."""
@@ -238,7 +238,7 @@ class TextStreamCore(ABC):
     def _tell(self, end: Closed | Failure) -> None:
         if not self._over:
             self._over = True
-            self._runner.stream_ended(self._id, end)
+            self._runner.stream_ended(self.id, end)
 
 
 _EOF = Failure(FailureKind.EOF, "the stream was closed")

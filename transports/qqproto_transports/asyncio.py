@@ -186,8 +186,10 @@ class Gateway(AsyncGateway[AsyncioShardRunner]):
         self._arrival: asyncio.Future[None]
         self._loop: asyncio.AbstractEventLoop
 
+        tell, drained = self._buffer.append, self._drained  # One for all of them: each look at them makes another.
+
         def make_runner(shard: Shard) -> AsyncioShardRunner:
-            parts = (shard, account.runner, journal, self._buffer.append, self._drained, account.egress, policy)
+            parts = (shard, account.runner, journal, tell, drained, account.egress, policy)
             return AsyncioShardRunner(*parts) if websocket is None else AsyncioTextRunner(*parts, dialer=websocket)
 
         framing = Framing.BYTES if websocket is None else Framing.TEXT

@@ -126,11 +126,12 @@ async def test_names_that_are_none() -> None:
     assert caught.value.failure.kind is FailureKind.DNS
 
 
-def test_cancelled_in_the_middle_of_a_race_it_leaves_no_socket(resolves: Callable[..., None]) -> None:
+@pytest.mark.parametrize("count", [1, 2])
+def test_cancelled_in_the_middle_of_a_race_it_leaves_no_socket(resolves: Callable[..., None], count: int) -> None:
     @on_loop
     async def scenario() -> None:
         with full_port() as dead:
-            resolves(v4("127.0.0.1", dead), v4("127.0.0.1", dead))
+            resolves(*[v4("127.0.0.1", dead)] * count)
             before = open_files()
             task = asyncio.create_task(connect("gateway.example", 443))
             await asyncio.wait([task], timeout=HEAD_START * 1.5)
@@ -169,22 +170,27 @@ def test_of_two_that_are_reached_at_once_one_is_closed(
     scenario()
 
 
-@on_loop
-async def test_an_exchange_that_is_cancelled_in_the_moment_of_success_leaves_no_socket(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("count", [1, 2])
+def test_an_exchange_that_is_cancelled_in_the_moment_of_success_leaves_no_socket(
+    resolves: Callable[..., None], monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
-    reached: list[socket.socket] = []
-    exchange = exchange_by(None, Egress(None), _asyncio_dial, Policy())
-    async with serving(silence) as port:
-        asking = asyncio.ensure_future(exchange(HTTPRequest("GET", f"http://127.0.0.1:{port}/", {}, b"")))
-        reach = _asyncio_dial._Race._try
+    @on_loop
+    async def scenario() -> None:
+        reached: list[socket.socket] = []
+        exchange = exchange_by(None, Egress(None), _asyncio_dial, Policy())
+        async with serving(silence) as port:
+            resolves(*[v4("127.0.0.1", port)] * count)
+            asking = asyncio.ensure_future(exchange(HTTPRequest("GET", f"http://gateway.example:{port}/", {}, b"")))
+            reach = _asyncio_dial._try
 
-        async def reach_and_cancel(race: _asyncio_dial._Race, address: Address) -> socket.socket:
-            reached.append(await reach(race, address))
-            asking.cancel()
-            return reached[0]
+            async def reach_and_cancel(address: Address) -> socket.socket:
+                reached.append(await reach(address))
+                asking.cancel()
+                return reached[0]
 
-        monkeypatch.setattr(_asyncio_dial._Race, "_try", reach_and_cancel)
-        with pytest.raises(asyncio.CancelledError):
-            await asking
-        assert [sock.fileno() for sock in reached] == [-1]
+            monkeypatch.setattr(_asyncio_dial, "_try", reach_and_cancel)
+            with pytest.raises(asyncio.CancelledError):
+                await asking
+            assert [sock.fileno() for sock in reached] == [-1]
+
+    scenario()

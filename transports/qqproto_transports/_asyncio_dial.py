@@ -33,7 +33,10 @@ async def connect(host: str, port: int) -> socket.socket:
 
 async def connect_to(addresses: Iterable[Address]) -> socket.socket:
     """The same for addresses that are known."""
-    race = _Race(asyncio.get_running_loop(), in_turn(addresses))
+    candidates = in_turn(addresses)
+    if len(candidates) == 1:  # Alone it is no race, and needs no task: of a thousand bots at once that is 2 MB.
+        return await _try(candidates[0])
+    race = _Race(asyncio.get_running_loop(), candidates)
     try:
         return await race.run()
     finally:
@@ -77,7 +80,7 @@ class _Race:
         error: BaseException | None = None
         while waiting or running:
             if waiting:
-                task = self._loop.create_task(self._try(waiting.pop(0)))
+                task = self._loop.create_task(_try(waiting.pop(0)))
                 self._tasks.append(task)
                 running.add(task)
             alone_for = HEAD_START if waiting else None
@@ -107,13 +110,14 @@ class _Race:
         if not task.cancelled() and task.exception() is None and task.result() is not self._winner:
             task.result().close()
 
-    async def _try(self, address: Address) -> socket.socket:
-        family, kind, protocol, _, where = address
-        sock = socket.socket(family, kind, protocol)
-        try:
-            sock.setblocking(False)
-            await self._loop.sock_connect(sock, where)
-        except BaseException:
-            sock.close()
-            raise
-        return sock
+
+async def _try(address: Address) -> socket.socket:
+    family, kind, protocol, _, where = address
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, where)
+    except BaseException:
+        sock.close()
+        raise
+    return sock

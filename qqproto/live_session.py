@@ -224,15 +224,16 @@ class LiveSession:
         """What may be saved of it now."""
         self._fold()
         settlement = self._settlement
+        settled, ahead, missing = settlement.standing
         return Session(
             id=self.id,
             app_id=config.app_id,
             shard=config.shard,
             intents=int(config.intents),
             received=settlement.received,
-            settled=settlement.settled,
+            settled=settled,
             user=self.user,
-            ahead=settlement.ahead,
-            missing=settlement.missing,
+            ahead=ahead,
+            missing=missing,
             done=self._recall.done.names(self._now),
         )

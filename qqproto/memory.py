@@ -89,19 +89,22 @@ class Memory:
         index, growing, log = self._index, self._growing, self._log
         while log:
             entry = log.popleft()
+            at = entry[0]
             for name in entry[1] if len(entry) == 2 else names_in(entry):
-                known = index.get(name)
-                if known == entry[0]:
+                if name not in index:
+                    if growing is not None:
+                        growing.add(name)
+                elif index[name] == at:
                     continue  # It is the same dispatch, settled once more.
-                if known is not None:
+                else:
                     index.move_to_end(name)
                     growing = self._growing = None  # It is another sequence, and not one that has grown.
-                elif growing is not None:
-                    growing.add(name)
-                index[name] = entry[0]
+                index[name] = at
         # A dispatch has two names at most.
-        forgotten = 0
-        while index and (len(index) > 2 * self._size or now - next(iter(index.values())) > self._life):
+        forgotten = max(len(index) - 2 * self._size, 0)
+        for _ in range(forgotten):
+            index.popitem(last=False)
+        while index and now - next(iter(index.values())) > self._life:
             index.popitem(last=False)
             forgotten += 1
         if forgotten and growing is not None:

@@ -125,8 +125,9 @@ class Settlement:
     @property
     def progress(self) -> tuple[int, int]:
         """Equal as long as nothing was passed over and nothing was settled."""
-        self._fold()
-        return self._first() - 1, self._count
+        if self._done:
+            self._fold()
+        return (self._first() - 1 if self._order or self._late else self.received), self._count
 
     def is_open(self, sequence: int | None) -> bool:
         """Whether this sequence came and is not settled."""
@@ -163,6 +164,15 @@ class Settlement:
             return ()
         settled = self.settled
         return tuple(sequence for sequence, surely in self._missing.items() if surely and sequence <= settled)
+
+    @property
+    def standing(self) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
+        """``settled``, ``ahead`` and ``missing``, where nearly always there is only the first."""
+        if self._done:
+            self._fold()
+        if not (self._order or self._late or self.out_of_order or self._missing):
+            return self.received, (), ()
+        return self.settled, self.ahead, self.missing
 
     @property
     def unsettled(self) -> int:

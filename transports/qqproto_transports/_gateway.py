@@ -302,7 +302,10 @@ class GatewayCore(Delivery[Event], Generic[Runner]):
     def _is_dispatch_alone(self) -> bool:
         """Whether all that has come is a dispatch. It makes nothing due: one looks when it is settled."""
         buffer = self._buffer
-        return len(buffer) == 1 and [type(event) for event in list(buffer)] == [Dispatch]  # Others may take from it.
+        try:
+            return type(buffer[0]) is Dispatch and len(buffer) == 1
+        except IndexError:  # Nothing has come, or another thread has taken it.
+            return False
 
     def _tell_aside(self, event: Event) -> None:
         """Something happened to a shard that is not of the machine's telling; ``Stopped`` stays the last of it."""

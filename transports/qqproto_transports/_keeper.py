@@ -35,8 +35,9 @@ _Progress: TypeAlias = tuple[str, int, int]
 
 @dataclass(slots=True)
 class _Kept:
-    """What the store has of a shard: the session, and how far it was; None when it had ended by then."""
+    """What the store has of a shard, or will have soon: the session, and how far it was; None when it had ended."""
 
+    index: int
     session: Session
     progress: _Progress | None
     at: float
@@ -58,6 +59,9 @@ class Keeper(ABC):
         self._told: set[tuple[str, str]] = set()
         self._worker = Worker("qqproto-store")
         self._errand: Errand | None = None
+        self._tell_back = partial(self._post, self._on_back)
+        self._round: list[_Kept] = []
+        """What is being saved."""
         self._done: Callable[[list[Any]], None]
         """What is to be done with the outcomes of the errand ..."""
         self._late: Callable[[BaseException], None] | None = None
@@ -106,7 +110,7 @@ class Keeper(ABC):
         """This shard has begun with what was loaded; if it did not refuse it, there is nothing new to be saved yet."""
         session, progress = self._shards[index].session, self._shards[index].progress
         if session is not None and progress is not None:
-            self._kept[index] = _Kept(session, progress, self._clock())
+            self._kept[index] = _Kept(index, session, progress, self._clock())
 
     def look(self) -> None:
         """Something came or was settled. Takes next to no time where nothing can be due earlier than it is."""
@@ -180,7 +184,7 @@ class Keeper(ABC):
         awaited: bool,
     ) -> None:
         """Have these calls of the store made; ``done`` gets what each gave or raised, ``late`` may come before it."""
-        self._errand = Errand(calls, partial(self._post, self._on_back), awaited=awaited)
+        self._errand = Errand(calls, self._tell_back, awaited=awaited)
         self._done, self._late = done, late
         self._look_again_at(now + self._policy.store_timeout)
         try:
@@ -231,62 +235,59 @@ class Keeper(ABC):
         if self._over:
             return
         now = self._clock()
-        due: dict[int, _Progress | None] = {}
+        due: list[tuple[int, Shard, _Progress | None]] = []
         for index, shard in self._shards.items():
             kept, progress = self._kept.get(index), shard.progress
-            if progress != (kept.progress if kept else None) or self._old_at(index) <= now:
-                due[index] = progress
+            if kept is None:
+                if progress is not None:
+                    due.append((index, shard, progress))
+            elif progress != kept.progress or self._old_at(kept) <= now:
+                due.append((index, shard, progress))
         hurried, self._hurried = self._hurried, False
         if due and (hurried or self._earliest <= now):
             self._save(due, now, awaited=hurried)
         elif due:
             self._look_again_at(self._earliest)
         elif self._at is None:  # Else it will ring early enough.
-            self._look_again_at(min(map(self._old_at, self._shards), default=math.inf))
+            self._look_again_at(min(map(self._old_at, self._kept.values()), default=math.inf))
 
-    def _old_at(self, index: int) -> float:
+    def _old_at(self, kept: _Kept) -> float:
         """When a session that is live is saved for no other reason than its age."""
-        kept = self._kept.get(index)
-        return kept.at + self._old_after if kept and self._shards[index].phase is Phase.READY else math.inf
+        return kept.at + self._old_after if self._shards[kept.index].phase is Phase.READY else math.inf
 
     def _look_again_at(self, at: float) -> None:
         self._at = at if at < math.inf else None
         self._set_alarm(self._at)
 
-    def _save(self, due: dict[int, _Progress | None], now: float, *, awaited: bool) -> None:
+    def _save(self, due: list[tuple[int, Shard, _Progress | None]], now: float, *, awaited: bool) -> None:
         """Save these in one round. How far each was, was asked first: what another thread settles meanwhile is saved
         next time."""
-        round = {index: self._snapshot(index, progress, now) for index, progress in due.items()}
-        saved_at = time.time()
+        round, saves, saved_at = [], [], time.time()
+        for index, shard, progress in due:
+            session, at = shard.session, saved_at
+            if session is None:  # It has ended, and it was kept before, or nothing would be new.
+                session, progress, at = self._kept[index].session, None, _ENDED
+            round.append(_Kept(index, session, progress, now))
+            saves.append(partial(self._store.save, SavedSession(session, at)))
+        self._round = round
         self._earliest = now + self._policy.save_every
+        self._send(saves, self._on_saved, self._on_save_late, now, awaited=awaited)
 
-        def done(outcomes: list[Any]) -> None:
-            failed = False
-            for (index, kept), outcome in zip(round.items(), outcomes, strict=True):
-                if isinstance(outcome, BaseException):
-                    failed = True
-                    self._fail(index, "save", outcome)
-                else:
-                    self._kept[index] = kept
-            if failed:  # It may have taken long, and is not tried again at once.
-                self._earliest = self._clock() + self._policy.save_every
+    def _on_saved(self, outcomes: list[Any]) -> None:
+        failed = False
+        for kept, outcome in zip(self._round, outcomes, strict=True):
+            if isinstance(outcome, BaseException):
+                failed = True
+                self._fail(kept.index, "save", outcome)
             else:
-                self._told.clear()
+                self._kept[kept.index] = kept
+        if failed:  # It may have taken long, and is not tried again at once.
+            self._earliest = self._clock() + self._policy.save_every
+        elif self._told:
+            self._told.clear()
 
-        def late(error: BaseException) -> None:
-            self._fail(next(iter(round)), "save", error)
-
-        saves = [
-            partial(self._store.save, SavedSession(kept.session, saved_at if kept.progress is not None else _ENDED))
-            for kept in round.values()
-        ]
-        self._send(saves, done, late, now, awaited=awaited)
-
-    def _snapshot(self, index: int, progress: _Progress | None, now: float) -> _Kept:
-        session = self._shards[index].session
-        if session is None:  # It has ended, and it was kept before, or nothing would be new.
-            return _Kept(self._kept[index].session, None, now)
-        return _Kept(session, progress, now)
+    def _on_save_late(self, error: BaseException) -> None:
+        self._fail(self._round[0].index, "save", error)
 
     # -- steps: what goes wrong -----------------------------------------------------------------------------------
 

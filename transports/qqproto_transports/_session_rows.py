@@ -9,6 +9,7 @@ import json
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from json.encoder import encode_basestring
 from typing import Any, TypeAlias
 
 from qqproto.event_names import Names
@@ -45,7 +46,6 @@ _SAVE = "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?)"
 _SAVE_CHANGE = "INSERT INTO changes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _FORGET_CHANGES = f"DELETE FROM changes {_WHERE}"
 
-_encode = json.JSONEncoder(ensure_ascii=False).encode
 
 Key: TypeAlias = tuple[str, int, int]
 """A bot, and one of its shards: index and count."""
@@ -95,7 +95,8 @@ class SessionRows:
         self._database.execute(
             _SAVE_CHANGE,
             (
-                *key, written.changes, session.received, session.settled, _list(session.ahead), _list(session.missing),
+                *key, written.changes, session.received, session.settled,
+                _list(session.ahead) if session.ahead else "[]", _list(session.missing) if session.missing else "[]",
                 _list(added), len(session.done), saved_at,
             ),
         )  # fmt: skip
@@ -174,4 +175,5 @@ def _items(text: Any, kind: type[Any]) -> list[Any]:
 
 
 def _list(items: Sequence[int] | Sequence[str]) -> str:
-    return f"[{','.join(map(_encode, items))}]"
+    """As JSON, for which an encoder would be a detour: nearly always it is a name or two."""
+    return f"[{','.join([encode_basestring(item) if isinstance(item, str) else str(item) for item in items])}]"

@@ -78,6 +78,7 @@ class Errand:
 
     def outcomes(self) -> list[Any] | None:
         """What the calls gave, or the exceptions that they raised; None if it is not back, which is told then."""
-        with self._lock:
-            self.awaited = True
-            return self._outcomes
+        if self._outcomes is None:
+            with self._lock:
+                self.awaited = True
+        return self._outcomes

@@ -61,7 +61,10 @@ class Timers(Generic[Name]):
         return name
 
     def _look(self) -> None:
-        self.earliest = min(self._due.values()) if self._due else math.inf
+        if self._due:
+            self.earliest = min(self._due.values())
+        else:
+            self.clear()  # A dictionary that was emptied one by one keeps the room, and timers are idle for hours.
 
 
 class LagWatch:

@@ -112,7 +112,7 @@ class Conversation:
     """
 
     __slots__ = (
-        "__weakref__", "_asked_at", "_asked_for_slots", "_authenticated", "_config", "_count", "_decode", "_emit",
+        "__weakref__", "_asked_at", "_asked_for_slots", "_authenticated", "_config", "_decode", "_emit",
         "_flowing", "_link", "_outbox", "_paused", "_policy", "_question", "_random", "_recall", "_replayed",
         "_session_refused", "_shard", "_slot_at", "_token", "beats", "ending", "heartbeat", "lag", "live", "phase",
         "resuming", "timers", "watch",
@@ -139,7 +139,6 @@ class Conversation:
         self._shard = config.shard[0]
         self._outbox = outbox or Outbox(self.settle if config.settle == "delivery" else None)
         self._emit = self._outbox.emit
-        self._count = self._outbox.counters
         self._link = link or TextLink(self._outbox.new_id(), self._outbox, policy.leave_code)
         self.timers: Timers[Timer] = Timers()
         self.watch = LagWatch(policy.lag_tolerance)
@@ -251,7 +250,7 @@ class Conversation:
                 self._outbox.dispatches += 1
                 self._emit(dispatch)
             else:
-                self._count["repetitions"] += 1
+                self._outbox.count("repetitions")
             if self.phase is _AUTH:
                 self._replayed += dispatch is not None
                 self._await_ready(now)
@@ -371,10 +370,10 @@ class Conversation:
         elif opcode == Opcode.INVALID_SESSION:
             self._on_invalid_session(envelope.get("d") is True, now)
         else:
-            self._count["unknown_opcodes"] += 1
+            self._outbox.count("unknown_opcodes")
 
     def _on_ack(self, now: float) -> None:
-        self._count["acks"] += 1
+        self._outbox.acks += 1
         self.heartbeat.acknowledged(now)
 
     def _on_hello(self, data: Any, message: str | bytes, now: float) -> None:
@@ -463,7 +462,7 @@ class Conversation:
             self._identify(now)
 
     def _identify(self, now: float) -> None:
-        self._count["identifies"] += 1
+        self._outbox.identifies += 1
         config = self._config
         self._authenticate(
             payloads.identify(
@@ -476,7 +475,7 @@ class Conversation:
         )
 
     def _resume(self, live: LiveSession, now: float) -> None:
-        self._count["resumes"] += 1
+        self._outbox.count("resumes")
         live.resuming()
         self._flowing = live
         sequence = live.settlement.received
@@ -500,7 +499,7 @@ class Conversation:
             settlement = live.settlement
             settled = settlement.settled
             self._tell_lagging(live, settlement, now)
-        self._count["heartbeats"] += 1
+        self._outbox.heartbeats += 1
         self._link.send_text(payloads.heartbeat(settled or None))
 
     # -- steps: time ----------------------------------------------------------------------------------------------
@@ -615,7 +614,7 @@ class Conversation:
 
     def _malformed(self, what: str, message: str | bytes) -> None:
         text = message if isinstance(message, str) else message.decode("utf-8", "replace")
-        self._count["malformed"] += 1
+        self._outbox.count("malformed")
         self._emit(Malformed(self._shard, what, self._redacted(text)[:200]))
 
     def _redacted(self, text: str) -> str:

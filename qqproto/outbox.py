@@ -23,17 +23,21 @@ Output: TypeAlias = ShardAction | Event
 
 
 class Outbox:
-    """Actions and events in the order in which they came to be; ``dispatches`` is the busiest of the counters."""
+    """Actions and events in the order in which they came to be; and how often things happened.
 
-    __slots__ = ("_issued", "_settle", "counters", "dispatches", "emit", "queue")
+    What happens to every bot has a number of its own; what seldom does, or never, is counted by :meth:`count`.
+    """
+
+    __slots__ = ("_issued", "_seldom", "_settle", "acks", "connections", "dispatches", "emit", "heartbeats",
+                 "identifies", "queue")  # fmt: skip
 
     def __init__(self, settle: Callable[[Dispatch], None] | None) -> None:
         """``settle`` is called with each dispatch as it is handed out; None if handing out does not settle."""
         self.queue: deque[Output] = deque()
         self.emit = self.queue.append
         """Adds one more; kept, because a bound method is made anew whenever it is asked for."""
-        self.counters: Counter[str] = Counter()
-        self.dispatches = 0
+        self.connections = self.identifies = self.heartbeats = self.acks = self.dispatches = 0
+        self._seldom: Counter[str] | None = None
         self._settle = settle
         self._issued = 0
 
@@ -48,7 +52,20 @@ class Outbox:
 
     def counts(self) -> dict[str, int]:
         """How often things happened, those that never did left out."""
-        return {**self.counters, "dispatches": self.dispatches} if self.dispatches else dict(self.counters)
+        often = {
+            "connections": self.connections,
+            "identifies": self.identifies,
+            "heartbeats": self.heartbeats,
+            "acks": self.acks,
+            "dispatches": self.dispatches,
+        }
+        return {**{name: count for name, count in often.items() if count}, **(self._seldom or {})}
+
+    def count(self, what: str) -> None:
+        """It happened once more."""
+        if self._seldom is None:
+            self._seldom = Counter()
+        self._seldom[what] += 1
 
     def new_id(self) -> int:
         self._issued += 1
@@ -58,7 +75,7 @@ class Outbox:
         """An input named an id that is not in force: counted if it is over, misuse if it was never issued."""
         if not 1 <= id <= self._issued:
             raise LocalProtocolError(f"id {id} was never issued by this machine")
-        self.counters["stale_inputs"] += 1
+        self.count("stale_inputs")
 
     def withdraw(self) -> set[int]:
         """Take back all that was not handed out yet, but for the endings of what was begun before.

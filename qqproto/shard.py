@@ -228,7 +228,7 @@ class Shard:
         self._notice_lag(now)
         self._timers.stop(Timer.DIAL)
         self._enter(Phase.HELLO, now)
-        self._outbox.counters["connections"] += 1
+        self._outbox.connections += 1
         if self._framing is Framing.BYTES:
             stream = self._make_connection(self._info.url, id)
             stream.connection_opened(now)

@@ -79,7 +79,7 @@ def test_row_1_the_platform_refuses_every_identify_for_an_hour(framing: Framing)
 
 def _only_ready_counts(original: Callable[..., None], self: Shard, now: float) -> None:
     original(self, now)
-    if self._outbox.counters["resumes"]:
+    if self._outbox.counts().get("resumes"):
         self._timers.stop(Timer.STABLE)
 
 

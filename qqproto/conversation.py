@@ -207,7 +207,8 @@ class Conversation:
             self._notice_lag(now)
         self.heartbeat.received_at = now
         if type(message) is str and message == _BARE_ACK:
-            self._on_ack(now)
+            self._outbox.acks += 1
+            self.heartbeat.acknowledged(now)
             return
         try:
             envelope = self._decode(message)
@@ -312,11 +313,14 @@ class Conversation:
         watch = self.watch
         if now - watch.due > watch.tolerance:
             self._notice_lag(now)
-        while self.ending is None and self.timers.earliest <= now and (timer := self.timers.pop_due(now)):
+        while self.timers.earliest <= now and self.ending is None and (timer := self.timers.pop_due(now)):
             self._on_timer(timer, now)
         beats = self.heartbeat
         while beats.earliest <= now and self.ending is None and (beat := beats.due(now)):
-            self._on_beat(beat, now)
+            if beat is _HEARTBEAT:
+                self._send_heartbeat(now)
+            else:
+                self._on_beat(beat, now)
 
     def settle(self, dispatch: Dispatch) -> None:
         """The application has finished with ``dispatch``. From any thread; another session's is ignored."""
@@ -357,7 +361,8 @@ class Conversation:
 
     def _on_envelope(self, opcode: int, envelope: dict[str, Any], message: str | bytes, now: float) -> None:
         if opcode == _ACK:
-            self._on_ack(now)
+            self._outbox.acks += 1
+            self.heartbeat.acknowledged(now)
         elif opcode == Opcode.HELLO:
             self._on_hello(envelope.get("d"), message, now)
         elif opcode == Opcode.HEARTBEAT:
@@ -371,10 +376,6 @@ class Conversation:
             self._on_invalid_session(envelope.get("d") is True, now)
         else:
             self._outbox.count("unknown_opcodes")
-
-    def _on_ack(self, now: float) -> None:
-        self._outbox.acks += 1
-        self.heartbeat.acknowledged(now)
 
     def _on_hello(self, data: Any, message: str | bytes, now: float) -> None:
         if self.phase is not Phase.HELLO:
@@ -493,9 +494,8 @@ class Conversation:
             self.timers.set(Timer.READY, now + self._policy.ready_timeout)
 
     def _send_heartbeat(self, now: float) -> None:
-        live = self.live
-        settled = 0 if live is None else live.all_settled
-        if live is not None and settled is None:
+        live, settled = self.live, None
+        if live is not None and (settled := live.all_settled) is None:
             settlement = live.settlement
             settled = settlement.settled
             self._tell_lagging(live, settlement, now)
@@ -520,9 +520,7 @@ class Conversation:
             self._die(Failure(FailureKind.TIMEOUT, f"{waited_for} did not come in time"))
 
     def _on_beat(self, beat: Beat, now: float) -> None:
-        if beat is _HEARTBEAT:
-            self._send_heartbeat(now)
-        elif beat is Beat.PING:
+        if beat is Beat.PING:
             self._link.ping()
         elif beat is Beat.PROBE:
             self._probe(now)

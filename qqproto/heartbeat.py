@@ -99,7 +99,7 @@ class Heartbeat:
         if self._unacked_since is not None:
             self.latency = now - self._unacked_since
             self._unacked_since = None
-            self._wait_for_nothing()
+            self._only_send()
 
     def start_anew(self, now: float) -> None:
         """We were stalled, or did not read: what was not heard meanwhile says nothing."""
@@ -109,7 +109,7 @@ class Heartbeat:
     def pause(self) -> None:
         """Nothing is read from now on, so that nothing can be heard."""
         self._paused = True
-        self._wait_for_nothing()
+        self._only_send()
 
     def resume(self, now: float) -> None:
         """Reading goes on."""
@@ -153,10 +153,10 @@ class Heartbeat:
             self._dead_at = now + self._patience
         self._look()
 
-    def _wait_for_nothing(self) -> None:
-        """All that is left is to send: heartbeats, and perhaps pings."""
+    def _only_send(self) -> None:
+        """Heartbeats, and perhaps pings: nothing is waited for."""
         self._silence_at = self._dead_at = _NEVER
-        self._look()
+        self.earliest = self._beat_at if self._beat_at <= self._ping_at else self._ping_at
 
     def _judge_silence(self, now: float) -> Beat | None:
         """What the silence since the last byte comes to; each silence is probed once before it is death."""

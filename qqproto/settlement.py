@@ -177,7 +177,8 @@ class Settlement:
     @property
     def unsettled(self) -> int:
         """How many dispatches came and are not settled."""
-        self._fold()
+        if self._done:
+            self._fold()
         return len(self._open)
 
     def oldest(self, now: float) -> float | None:

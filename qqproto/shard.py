@@ -265,7 +265,7 @@ class Shard:
         if talk is None or id != self._connection:
             self._outbox.stale(id)
         elif self._phase is not _CLOSING:
-            mark = len(self._queue)
+            mark = 0 if self._online else len(self._queue)
             talk.receive_message(message, now)
             if not self._session_up or not self._online or talk.ending is not None:
                 self._after(talk, now, mark)
@@ -323,8 +323,8 @@ class Shard:
         watch, talk = self._watch, self._talk
         if now - watch.due > watch.tolerance:
             self._notice_lag(now)
-        if talk is not None and self._phase not in _OVER:
-            mark = len(self._queue)
+        if talk is not None and self._phase is not _CLOSING:
+            mark = 0 if self._online else len(self._queue)
             talk.handle_timer(now)
             if not self._session_up or not self._online or talk.ending is not None:
                 self._after(talk, now, mark)

@@ -28,12 +28,9 @@ def resume(*, token: str, session_id: str, sequence: int) -> str:
     return _encode({"op": int(Opcode.RESUME), "d": {"token": token, "session_id": session_id, "seq": sequence}})
 
 
-_HEARTBEAT = _encode({"op": int(Opcode.HEARTBEAT), "d": 0})[:-2] + "%s}"
-
-
 def heartbeat(sequence: int | None) -> str:
     """Heartbeat (op 1): ``d`` is the last sequence, null until there is one (websocket.html)."""
-    return _HEARTBEAT % ("null" if sequence is None else sequence)
+    return f'{{"op":1,"d":{sequence or "null"}}}'
 
 
 def heartbeat_interval(data: Any) -> float | None:

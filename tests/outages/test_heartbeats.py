@@ -125,16 +125,16 @@ def test_row_5_a_server_that_talks_and_never_acknowledges(framing: Framing) -> N
         assert scene.ops == [2, 6]
 
 
-def _no_event_for_five_minutes(original: Callable[..., None], self: Conversation, beat: Beat, now: float) -> None:
+def _no_event_for_five_minutes(original: Callable[..., None], self: Conversation, now: float) -> None:
     if self.live is not None and not self.live.busy and now > 300.0:
         self._die(Failure(FailureKind.TIMEOUT, "no event for five minutes"))
     else:
-        original(self, beat, now)
+        original(self, now)
 
 
 @outage(
     6,
-    Bug("the absence of events counts", around(Conversation._on_beat, _no_event_for_five_minutes)),
+    Bug("the absence of events counts", around(Conversation._send_heartbeat, _no_event_for_five_minutes)),
     Bug("an ACK is no sign of life", without(Heartbeat.acknowledged)),
 )
 def test_row_6_a_day_of_nothing_but_acks(framing: Framing) -> None:

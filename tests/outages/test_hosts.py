@@ -142,7 +142,7 @@ def test_row_35_importing_and_making_a_bot_has_no_effects() -> None:
     assert child.stdout.strip() == ""
 
 
-@outage(41, Bug("every attempt is a line", replaced(_Repeats.tells, lambda self, count, now: True)))
+@outage(41, Bug("every attempt is a line", replaced(_Repeats.tells_of, lambda self, count, now: True)))
 def test_row_41_an_outage_of_a_day_is_less_than_forty_lines() -> None:
     scene, narrator = Scene.online(), Narrator()
     begun = len(scene.log)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 
 from qqproto import Disconnected, Dispatch, Event, Ready, Resumed, Stopped, StopReason
+from qqproto_transports._asyncio_alarm import Alarm
 from qqproto_transports.local_gateway import LocalGateway
 from tests.transports.bots import QUICK, bot_at, say
 from tests.transports.loops import GUARD, eventually, no_task_left
@@ -75,5 +78,39 @@ def test_a_burst_is_heard_whole_under_uvloop() -> None:
                         if len(heard) == count:
                             break
             assert heard == [str(number) for number in range(count)]
+
+    on_uvloop(live)
+
+
+def test_what_has_arrived_goes_first_under_uvloop_too() -> None:
+    """It may call what is due at the end of the turn in which it has called somebody who took long, before it looks at
+    its sockets once more; and he may have ended just when it was due."""
+
+    async def live() -> None:
+        loop, now = asyncio.get_running_loop(), 1000.0
+        order: list[str] = []
+        (busy, caller), (ours, theirs) = socket.socketpair(), socket.socketpair()
+        with busy, caller, ours, theirs:
+
+            def stall() -> None:
+                nonlocal now
+                order.append("stall")
+                busy.recv(100)
+                time.sleep(0.05)
+                now += 0.01
+                theirs.send(b"an acknowledgement")
+
+            def read() -> None:
+                order.append("bytes")
+                ours.recv(100)
+
+            loop.add_reader(busy, stall)
+            loop.add_reader(ours, read)
+            Alarm(lambda: now, lambda: order.append("deadline")).set(now + 0.01)
+            caller.send(b"come in")
+            await eventually(lambda: "deadline" in order)
+            loop.remove_reader(busy)
+            loop.remove_reader(ours)
+        assert order == ["stall", "bytes", "deadline"]
 
     on_uvloop(live)

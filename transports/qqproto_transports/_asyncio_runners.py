@@ -14,9 +14,9 @@ from qqproto.policy import Policy
 from qqproto.shard import Shard
 from qqproto_transports._account_runner import AccountRunner, Asker
 from qqproto_transports._async_gateway import AsyncCrew
+from qqproto_transports._asyncio_alarm import Alarm, Watch
 from qqproto_transports._asyncio_stream import AsyncioStream
 from qqproto_transports._changes import Changes
-from qqproto_transports._clock import LONGEST_WAIT
 from qqproto_transports._common import HTTPExchange
 from qqproto_transports._egress import Egress
 from qqproto_transports._journal import Journal
@@ -24,105 +24,8 @@ from qqproto_transports._keeper import Keeper
 from qqproto_transports._shard_runner import ShardRunner
 from qqproto_transports.stores import SessionStore
 
-_NOT_WORTH_IT = 5.0
-"""Seconds by which an alarm may be put off without its timer: to look too early now and then costs less."""
 _LAST_RITES = 1.0
 """Seconds that cancelled tasks and aborted sockets get to be gone; they need a turn or two of the loop."""
-
-
-class Watch:
-    """Has alarms look at their clock every 15 s, all in one go: the loop's own may stand still while the system sleeps.
-
-    A thousand connections that each woke up for it would do so more often than for all their heartbeats.
-    """
-
-    def __init__(self) -> None:
-        self._alarms: set[Alarm] = set()
-        self._handle: asyncio.TimerHandle | None = None
-
-    def add(self, alarm: Alarm) -> None:
-        """Have ``alarm`` look until it is removed."""
-        self._alarms.add(alarm)
-        if self._handle is None:
-            self._handle = asyncio.get_running_loop().call_later(LONGEST_WAIT, self._look)
-
-    def remove(self, alarm: Alarm) -> None:
-        self._alarms.discard(alarm)
-        if not self._alarms and self._handle is not None:
-            self._handle.cancel()
-            self._handle = None
-
-    def _look(self) -> None:
-        self._handle = None
-        alarms, self._alarms = self._alarms, set()
-        for alarm in alarms:
-            alarm.look()
-
-
-class Alarm:
-    """Rings when the clock has reached a time, and looks at the clock at least every 15 s until then: by itself, or
-    with others if there is a ``watch``."""
-
-    __slots__ = ("_at", "_clock", "_handle", "_looks_at", "_meant_for", "_ring", "_watch")
-
-    def __init__(self, clock: Callable[[], float], ring: Callable[[], None], watch: Watch | None = None) -> None:
-        self._clock = clock
-        self._ring = ring
-        self._watch = watch
-        self._at: float | None = None
-        self._looks_at = 0.0
-        self._meant_for = 0.0
-        """What it was set to when it was decided when to look."""
-        self._handle: asyncio.Handle | None = None
-
-    def set(self, at: float | None) -> None:
-        """Ring at ``at``, and not at what was set before; None: not at all."""
-        self._at = at
-        if self._handle is not None:
-            if at is not None and self._looks_at <= at < self._meant_for + _NOT_WORTH_IT:
-                return  # It will look then, and see.
-            self._handle.cancel()
-            self._handle = None
-        if at is not None:
-            self._wait_for(at)
-        elif self._watch is not None:
-            self._watch.remove(self)
-
-    def look(self) -> None:
-        """The watch looks: the time may be nearer than the loop's timers know."""
-        if self._handle is not None and self._at is not None:
-            self._handle.cancel()
-            self._wait_for(self._at)
-
-    def _wait_for(self, at: float) -> None:
-        now = self._clock()
-        wait = max(at - now, 0.0)
-        if self._watch is None:
-            wait = min(wait, LONGEST_WAIT)
-        elif wait > LONGEST_WAIT:
-            self._watch.add(self)
-        else:
-            self._watch.remove(self)
-        self._looks_at, self._meant_for = now + wait, at
-        self._handle = asyncio.get_running_loop().call_later(wait, self._on_time)
-
-    def _on_time(self) -> None:
-        """Time may be up. What has arrived meanwhile goes first, which takes uvloop two turns and asyncio none."""
-        self._handle = None
-        if self._at is not None and self._at > self._clock():
-            self._wait_for(self._at)
-        else:
-            self._handle = asyncio.get_running_loop().call_soon(self._look_again)
-
-    def _look_again(self) -> None:
-        self._handle = asyncio.get_running_loop().call_soon(self._judge)
-
-    def _judge(self) -> None:
-        self._handle = None
-        if self._at is not None and self._at <= self._clock():
-            self._ring()
-        else:
-            self.set(self._at)
 
 
 class AsyncioAccountRunner(AccountRunner):
@@ -132,7 +35,7 @@ class AsyncioAccountRunner(AccountRunner):
         super().__init__(account, clock)
         self._exchange = exchange
         self._alarm = Alarm(clock, self.handle_timer)
-        self.watch = Watch()
+        self.watch = Watch(clock)
         """Of the shards that it serves."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._running: dict[int, asyncio.Task[None]] = {}

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
+from typing import Any
 
 import pytest
 
-from qqproto_transports import _asyncio_runners
-from qqproto_transports._asyncio_runners import Alarm, Watch
+from qqproto_transports import _asyncio_alarm
+from qqproto_transports._asyncio_alarm import Alarm, Watch
 from qqproto_transports._clock import clock
 from tests.transports.loops import eventually, on_loop
 
@@ -116,7 +117,7 @@ async def test_what_has_arrived_goes_first() -> None:
 
 
 def test_a_jump_of_the_clock_is_noticed_within_the_longest_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_asyncio_runners, "LONGEST_WAIT", 0.05)
+    monkeypatch.setattr(_asyncio_alarm, "LONGEST_WAIT", 0.05)
 
     @on_loop
     async def scenario() -> None:
@@ -148,7 +149,7 @@ def test_the_clock_goes_on_while_the_system_sleeps() -> None:
 
 def test_a_jump_of_the_clock_is_noticed_by_many_in_one_look(monkeypatch: pytest.MonkeyPatch) -> None:
     """A thousand connections that each woke up every 15 s cost more than all their heartbeats."""
-    monkeypatch.setattr(_asyncio_runners, "LONGEST_WAIT", 0.05)
+    monkeypatch.setattr(_asyncio_alarm, "LONGEST_WAIT", 0.05)
 
     @on_loop
     async def scenario() -> None:
@@ -159,7 +160,7 @@ def test_a_jump_of_the_clock_is_noticed_by_many_in_one_look(monkeypatch: pytest.
             asked += 1
             return now
 
-        bells, watch = [Bell() for _ in range(3)], Watch()
+        bells, watch = [Bell() for _ in range(3)], Watch(frozen)
         alarms = [Alarm(frozen, bell.ring, watch) for bell in bells]
         for number, alarm in enumerate(alarms):
             alarm.set(now + 3600.0 * (1 + 4 * number))
@@ -175,3 +176,123 @@ def test_a_jump_of_the_clock_is_noticed_by_many_in_one_look(monkeypatch: pytest.
         alarms[2].set(None)  # and no timer is left, which the loop of these tests looks for
 
     scenario()
+
+
+async def turns_until_it_rings(late: float) -> int:
+    """How many turns of the loop it takes from when an alarm is set that is late by so many seconds."""
+    bell = Bell()
+    Alarm(lambda: 1000.0, bell.ring).set(1000.0 - late)
+    turns = 0
+    while not bell.rung:
+        await asyncio.sleep(0)
+        turns += 1
+    return turns
+
+
+@on_loop
+async def test_who_is_on_time_rings_at_once_and_who_is_late_lets_the_loop_read_first() -> None:
+    """A thousand connections pay for each turn of the loop with every heartbeat."""
+    assert await turns_until_it_rings(0.01) == await turns_until_it_rings(0.0)
+    assert await turns_until_it_rings(0.05) == await turns_until_it_rings(0.0) + 2
+
+
+@on_loop
+async def test_what_has_arrived_goes_first_if_something_else_was_due_and_took_long() -> None:
+    """In the very turn in which the alarm is due too: the loop has not looked at its sockets since."""
+    loop = asyncio.get_running_loop()
+    order: list[str] = []
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+
+        def read() -> None:
+            order.append("bytes")
+            ours.recv(100)
+
+        def stall() -> None:
+            order.append("stall")
+            time.sleep(0.05)
+            theirs.send(b"an acknowledgement")
+
+        loop.add_reader(ours, read)
+        loop.call_later(0.01, stall)
+        alarm = Alarm(clock, lambda: order.append("deadline"))
+        alarm.set(clock() + 0.011)
+        time.sleep(0.03)  # noqa: ASYNC251  # Both are due.
+        await eventually(lambda: "deadline" in order)
+        loop.remove_reader(ours)
+
+    assert order == ["stall", "bytes", "deadline"]
+
+
+@on_loop
+async def test_many_alarms_have_one_timer_however_often_they_are_put_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else each heartbeat makes two timers of the loop and cancels one, and the loop sorts the cancelled ones out."""
+    loop = asyncio.get_running_loop()
+    made: list[float] = []
+    call_later = loop.call_later
+
+    def counted(delay: float, *call: Any, **options: Any) -> asyncio.TimerHandle:
+        made.append(delay)
+        return call_later(delay, *call, **options)
+
+    monkeypatch.setattr(loop, "call_later", counted)
+    watch, start = Watch(lambda: 1000.0), 1000.0
+    alarms = [Alarm(clock, Bell().ring, watch) for _ in range(100)]
+    for after in (1.0, 10.0, 40.0):
+        for number, alarm in enumerate(alarms):
+            alarm.set(start + after + number / 100)
+    assert len(made) == 3, "one whenever the first of them moved by more than is worth it"
+    for alarm in alarms:
+        alarm.set(None)
+
+
+@on_loop
+async def test_an_alarm_that_raises_takes_no_other_one_with_it() -> None:
+    loop = asyncio.get_running_loop()
+    errors: list[object] = []
+    loop.set_exception_handler(lambda _, context: errors.append(context["exception"]))
+    bug, bell, watch = ZeroDivisionError(), Bell(), Watch(clock)
+
+    def fail() -> None:
+        raise bug
+
+    at = clock() + 0.01
+    Alarm(clock, fail, watch).set(at)
+    Alarm(clock, bell.ring, watch).set(at)
+    await eventually(lambda: bell.rung)
+    assert errors == [bug]
+
+
+@on_loop
+async def test_an_alarm_that_is_set_to_now_whenever_it_rings_leaves_the_loop_its_turns() -> None:
+    rings = 0
+
+    def again() -> None:
+        nonlocal rings
+        rings += 1
+        alarm.set(1000.0)
+
+    alarm = Alarm(lambda: 1000.0, again)
+    alarm.set(1000.0)
+    await eventually(lambda: rings > 3)
+    alarm.set(None)
+
+
+def test_a_loop_that_ended_while_it_rang_leaves_an_alarm_for_the_next_one() -> None:
+    """That of an account, which outlives the loop that its bot lived in."""
+    bell = Bell()
+    alarm = Alarm(clock, bell.ring)
+
+    async def end_soon() -> None:
+        alarm.set(clock() - 1.0)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert not bell.rung
+
+    async def go_on() -> None:
+        alarm.set(clock() + 0.01)
+        await eventually(lambda: bell.rung)
+
+    asyncio.run(end_soon())
+    asyncio.run(go_on())

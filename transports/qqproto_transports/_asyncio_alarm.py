@@ -44,6 +44,8 @@ class Watch:
 
     def plan(self) -> None:
         """See that the timer goes off for the first of them, and for nothing else."""
+        if self._ringing:
+            return  # It is done when all have rung.
         first = self._first()
         if first == math.inf:
             self._drop_timer()
@@ -52,12 +54,12 @@ class Watch:
         if loop is not self._loop:
             self._drop_timer()
             self._begin_on(loop)
-        elif self._ringing:
-            return  # It is done when all have rung.
+        elif self._handle is not None and self._looks_at <= first < self._looks_at + _NOT_WORTH_IT:
+            return  # It looks then, and sees.
         now = self._clock()
         wanted = min(first, now + LONGEST_WAIT)
         if self._handle is not None and self._looks_at <= wanted < self._looks_at + _NOT_WORTH_IT:
-            return  # It looks then, and sees.
+            return
         self._drop_timer()
         self._looks_at = wanted
         self._handle = loop.call_later(max(wanted - now, 0.0), self._on_time)
@@ -66,7 +68,6 @@ class Watch:
 
     def _begin_on(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._ringing = False  # The loop before may have been closed in the middle of it.
         # Before it calls what is due, asyncio's own loop has looked at its sockets in the same turn. Others promise
         # nothing: uvloop may call it at the end of a turn in which something has taken long.
         self._reads_first = type(loop).__module__.partition(".")[0] == "asyncio"
@@ -93,20 +94,21 @@ class Watch:
         for longer than we are late. Else the loop gets two turns more, which uvloop needs to read it all.
         """
         self._handle = None
-        late = self._clock() - self._first()
-        if late < 0.0:
+        now, first = self._clock(), self._first()
+        if first > now:
             self.plan()
-            return
-        self._ringing = True
-        if self._reads_first and late <= _ON_TIME:
+        elif self._reads_first and now - first <= _ON_TIME:
             self._ring()
         else:
-            asyncio.get_running_loop().call_soon(self._look_again)
+            self._looks_at = first
+            self._handle = asyncio.get_running_loop().call_soon(self._look_again)
 
     def _look_again(self) -> None:
-        asyncio.get_running_loop().call_soon(self._ring)
+        self._handle = asyncio.get_running_loop().call_soon(self._ring)
 
     def _ring(self) -> None:
+        self._handle = None
+        self._ringing = True
         now = self._clock()
         try:
             for _ in range(len(self._due)):  # What is set meanwhile, even to this very moment, rings in another turn.

@@ -6,10 +6,10 @@ import enum
 import json
 import math
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from qqproto.actions import Abort, Cancel, FetchGateway, FetchToken, OpenConnection
 from qqproto.config import Framing, ShardConfig
-from qqproto.connection import QQGatewayConnection
 from qqproto.conversation import Conversation, Ending, TextLink
 from qqproto.credentials import Token
 from qqproto.decoding import Loads
@@ -39,6 +39,9 @@ from qqproto.recovery import Plan, Recovery, Stop
 from qqproto.session import Session
 from qqproto.status import Status
 from qqproto.timers import LagWatch, Timers
+
+if TYPE_CHECKING:
+    from qqproto.connection import QQGatewayConnection
 
 _NEVER = math.inf
 _TEXT = Framing.TEXT
@@ -87,6 +90,9 @@ class Shard:
         framing: Framing = Framing.BYTES,
         loads: Loads = json.loads,
     ) -> None:
+        if framing is Framing.BYTES:
+            # Now, and not in the middle of its work: it reads files.
+            _connection_on_bytes()
         self._config = config
         self._random = random
         self._policy = policy
@@ -484,7 +490,7 @@ class Shard:
     # -- steps: on a connection -----------------------------------------------------------------------------------
 
     def _make_connection(self, url: str, id: int) -> QQGatewayConnection:
-        return QQGatewayConnection(
+        return _connection_on_bytes()(
             self._config, url, self._token, random=self._random, session=self._live, policy=self._policy,
             loads=self._loads, outbox=self._outbox, id=id, recall=self._recall,
         )  # fmt: skip
@@ -655,6 +661,15 @@ class Shard:
     def _check_framing(self, framing: Framing, method: str) -> None:
         if self._framing is not framing:
             raise LocalProtocolError(f"{method} is for framing {framing.name}; this shard has {self._framing.name}")
+
+
+def _connection_on_bytes() -> type[QQGatewayConnection]:
+    """Imported with the first shard that needs a WebSocket of its own: with all that it is made of it takes as long to
+    import as a third of this house, and a shard on texts has its host's.
+    """
+    from qqproto.connection import QQGatewayConnection
+
+    return QQGatewayConnection
 
 
 def _age(at: float | None, now: float) -> float | None:

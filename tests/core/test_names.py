@@ -42,3 +42,15 @@ def test_who_wants_one_name_does_not_wait_for_the_others() -> None:
     program = "import sys, qqproto; qqproto.Intents; print('wsproto' in sys.modules, 'qqproto.shard' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+def test_a_shard_on_texts_does_not_wait_for_a_websocket() -> None:
+    program = """
+import sys
+from qqproto import Framing, Shard, ShardConfig
+for framing in (Framing.TEXT, Framing.BYTES):
+    Shard(ShardConfig("1", 1), random=lambda: 0.5, framing=framing)
+    print("wsproto" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"], "and who needs one has it before there is a connection"

@@ -8,7 +8,6 @@ import ssl
 from qqproto.failures import Failure, FailureKind
 from qqproto.wire.proxies import Proxy as ProxyAddress
 from qqproto.wire.proxies import parse_proxy, proxy_for
-from qqproto.wire.tunnel import tunnel_through
 from qqproto_transports._common import Proxy
 from qqproto_transports._failures import Failed
 from qqproto_transports._tls import default_context
@@ -23,6 +22,8 @@ class Egress:
 
     def __init__(self, proxy: Proxy = "env", ssl_context: ssl.SSLContext | None = None) -> None:
         if isinstance(proxy, str) and proxy != "env":
+            from qqproto.wire.tunnel import tunnel_through
+
             tunnel_through(parse_proxy(proxy), "gateway.example", 443)
         elif proxy is not None and not isinstance(proxy, str) and not callable(proxy):
             raise TypeError(f"proxy must be 'env', None, a URL or a callable, not {type(proxy).__name__}")

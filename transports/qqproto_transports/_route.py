@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import urlsplit
 
 from qqproto.failures import Failure, FailureKind
 from qqproto.policy import Policy
 from qqproto.wire.proxies import Proxy, ProxyKind
-from qqproto.wire.tunnel import Tunnel, tunnel_through
 from qqproto_transports._failures import Failed, failure_of
 from qqproto_transports._tls import TLS
 
-Layer: TypeAlias = TLS | Tunnel
+if TYPE_CHECKING:
+    from qqproto.wire.tunnel import Tunnel
+
+Layer: TypeAlias = "TLS | Tunnel"
 """One thing on the way that has to be agreed upon; the bytes of the next go through it."""
 
 
@@ -133,7 +135,7 @@ class Route:
         layer = self._layers[depth]
         stood = layer.established
         inner = layer.receive_data(data)
-        if isinstance(layer, Tunnel) and layer.failure is not None:
+        if not isinstance(layer, TLS) and layer.failure is not None:
             raise Failed(layer.failure)
         if layer.established and not stood:
             self._start_layer(depth + 1)
@@ -156,6 +158,9 @@ class Route:
 
 def _tunnel(proxy: Proxy, host: str, port: int, policy: Policy) -> Tunnel:
     try:
+        # Nobody else needs h11 and a state machine for SOCKS.
+        from qqproto.wire.tunnel import tunnel_through
+
         return tunnel_through(proxy, host, port, policy)
     except ImportError as error:
         raise Failed(Failure(FailureKind.PROXY, str(error))) from None

@@ -20,7 +20,6 @@ from qqproto_transports import _asyncio_dial
 from qqproto_transports._async_gateway import AsyncGateway
 from qqproto_transports._asyncio_account import BotAccount
 from qqproto_transports._asyncio_runners import AsyncioAccountRunner, AsyncioCrew, AsyncioKeeper, AsyncioShardRunner
-from qqproto_transports._asyncio_text import AsyncioTextRunner
 from qqproto_transports._clock import clock as system_clock
 from qqproto_transports._common import (
     USER_AGENT,
@@ -39,13 +38,13 @@ from qqproto_transports._failures import failure_of
 from qqproto_transports._gateway import shard_configs
 from qqproto_transports._http import exchange_by
 from qqproto_transports._journal import Journal
-from qqproto_transports._webhook_server import WebhookServer
 from qqproto_transports.stores import SessionStore
 
 if TYPE_CHECKING:
     import httpx
 
     from qqproto.recording import Recorder
+    from qqproto_transports._webhook_server import WebhookServer
 
 __all__ = [
     "BotAccount",
@@ -139,6 +138,8 @@ def open_webhook(
     ``account``, ``settle`` and ``logger`` are as in :func:`open_gateway`; ``require_signature``, ``max_skew`` and
     ``policy`` are those of :class:`~qqproto.webhook.Webhook`. ``unix_time`` gives Unix seconds.
     """
+    from qqproto_transports._webhook_server import WebhookServer
+
     return WebhookServer(
         account,
         host,
@@ -190,7 +191,11 @@ class Gateway(AsyncGateway[AsyncioShardRunner]):
 
         def make_runner(shard: Shard) -> AsyncioShardRunner:
             parts = (shard, account.runner, journal, tell, drained, account.egress, policy)
-            return AsyncioShardRunner(*parts) if websocket is None else AsyncioTextRunner(*parts, dialer=websocket)
+            if websocket is None:
+                return AsyncioShardRunner(*parts)
+            from qqproto_transports._asyncio_text import AsyncioTextRunner
+
+            return AsyncioTextRunner(*parts, dialer=websocket)
 
         framing = Framing.BYTES if websocket is None else Framing.TEXT
         self._add_shards(configs, policy, loads, make_runner, auto=auto, framing=framing, record=record)
@@ -266,3 +271,15 @@ async def run(
         raise crew.bug
     assert shard.stopped is not None, "a shard that has ended has said why"
     return shard.stopped
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        # Who opens a gateway does not wait for an HTTP server to be imported.
+        if name == "WebhookServer":
+            from qqproto_transports._webhook_server import WebhookServer
+
+            globals()[name] = WebhookServer
+            return WebhookServer
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -174,8 +174,7 @@ def lane(*, decoded: bool = True) -> Run:
     def run(chunks: Sequence[bytes]) -> int:
         count = 0
         for chunk in chunks:
-            payload = websocket.ordinary(chunk)
-            for message in (payload,) if payload is not None else websocket.receive(chunk):
+            for message in websocket.receive(chunk):
                 assert isinstance(message, bytes)
                 count += bool(message.decode() if decoded else message)
         return count

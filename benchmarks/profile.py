@@ -46,20 +46,12 @@ def _row(what: str, own: Times, seconds: float, floor: Times, peer: str) -> Figu
 
 def _layers() -> Iterator[tuple[str, Run]]:
     yield "a call with the chunk", _each(lambda chunk: None)
-    yield "the lane: the payload out of its frame", _each(_parts()[2].ordinary)
-    ordinary = _parts()[2].ordinary
-    yield "the decoder: UTF-8 and JSON", _each(lambda chunk: standard(ordinary(chunk)))
+    yield "UTF-8 and JSON, by our decoder", _each(lambda chunk: standard(chunk[4:]))
     yield "the conversation and the session: judged, noted, a Dispatch made, settled", _conversation()
-    yield "the connection: whether the driver was late, when bytes came", _connection()
+    yield "the connection: the frame, when bytes came, whether the driver was late", _connection()
     yield "the shard: whose connection it is, what follows", _shard()
     yield "handing it out, and the end of the queue", _handed_out(timer=False)
     yield "the next timer", _handed_out(timer=True)
-
-
-def _parts() -> tuple[Any, int, Any]:
-    """A live shard, the id of its connection, and the WebSocket in it."""
-    shard, connection = live_shard()
-    return shard, connection, shard._stream._websocket  # type: ignore[union-attr]  # it is live
 
 
 def _each(step: Callable[[bytes], object]) -> Run:
@@ -72,14 +64,14 @@ def _each(step: Callable[[bytes], object]) -> Run:
 
 
 def _conversation() -> Run:
-    shard, _, websocket = _parts()
-    ordinary, receive_value = websocket.ordinary, shard._talk.receive_value
-    return _taken(shard, lambda chunk: receive_value(standard(payload := ordinary(chunk)), payload, 1.0))
+    shard, _ = live_shard()
+    receive_value = shard._talk.receive_value  # type: ignore[union-attr]  # it is live
+    return _taken(shard, lambda chunk: receive_value(standard(payload := chunk[4:]), payload, 1.0))
 
 
 def _connection() -> Run:
-    shard, _, _ = _parts()
-    receive_data = shard._stream.receive_data
+    shard, _ = live_shard()
+    receive_data = shard._stream.receive_data  # type: ignore[union-attr]  # it is live
     return _taken(shard, lambda chunk: receive_data(chunk, 1.0))
 
 
@@ -97,13 +89,13 @@ def _taken(shard: Any, step: Callable[[bytes], object]) -> Run:
 
 
 def _shard() -> Run:
-    shard, connection, _ = _parts()
+    shard, connection = live_shard()
     receive_data = shard.receive_data
     return _taken(shard, lambda chunk: receive_data(connection, chunk, 1.0))
 
 
 def _handed_out(*, timer: bool) -> Run:
-    shard, connection, _ = _parts()
+    shard, connection = live_shard()
 
     def run(chunks: Sequence[bytes]) -> int:
         for chunk in chunks:

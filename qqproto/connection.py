@@ -20,6 +20,7 @@ from qqproto.policy import Policy
 from qqproto.protocol.close_codes import Phase, Verdict
 from qqproto.protocol.rest import retry_after, usable_gateway_url
 from qqproto.session import Session
+from qqproto.wire.lane import ORDINARY
 from qqproto.wire.websocket import CloseReceived, Last, Pinged, Rejected, WebSocket
 
 
@@ -118,34 +119,54 @@ class QQGatewayConnection:
 
     def receive_data(self, data: bytes, now: float) -> None:
         """Bytes came; ``b""`` is the end of the stream. Then drain :meth:`next_output`."""
-        conversation = self.conversation
-        if conversation.ending is not None:
+        if self.conversation.ending is not None:
             return
-        message = self._websocket.ordinary(data)
-        if message is None:
+        conversation, websocket = self.conversation, self._websocket
+        if not websocket.idle or not data:
             self._on_data(data, now)
             return
-        # Nearly all that comes is this, so that there is no call in it but those that do the work.
+        # Nearly all that comes are ordinary frames, one or many of them: they are read here, with no call in it but
+        # those that do the work.
         watch = self._watch
         if now - watch.due > watch.tolerance:
             conversation.bytes_received(now)
         self._heartbeat.received_at = now
-        try:
-            value = self._decode(message)
-        except (ValueError, RecursionError) as error:
-            self._on_refused(message, error, now)
-        else:
-            conversation.receive_value(value, message, now)
+        decode, receive_value = self._decode, conversation.receive_value
+        at, end, longest = 0, len(data), websocket.longest
+        while end - at > 1 and data[at] == ORDINARY:
+            length, start = data[at + 1], at + 2
+            if length > 125:
+                if length != 126 or end - at < 4:
+                    break
+                length, start = data[at + 2] << 8 | data[at + 3], at + 4
+                if length < 126:
+                    break
+            stop = start + length
+            if stop > end or length > longest:
+                break
+            message, at = data[start:stop], stop
+            try:
+                value = decode(message)
+            except (ValueError, RecursionError) as error:
+                websocket.given = message
+                self._on_refused(message, error, now)
+            else:
+                receive_value(value, message, now)
+            if conversation.ending is not None:
+                return
+        if at < end:
+            self._on_data(data[at:], now)
 
     def _on_data(self, data: bytes, now: float) -> None:
         if not data or not self._opened:
             self._on_end(now)
             return
-        self.conversation.bytes_received(now)
+        conversation = self.conversation
+        conversation.bytes_received(now)
         for item in self._websocket.receive(data):
             if isinstance(item, (str, bytes)):
                 self._on_message(item, now)
-                if self.ended:
+                if conversation.ending is not None:
                     return
             elif isinstance(item, Pinged):
                 self._emit(SendData(self._id, item.reply))

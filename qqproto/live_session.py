@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from qqproto.config import ShardConfig
 from qqproto.events import Dispatch
@@ -12,10 +11,8 @@ from qqproto.policy import Policy
 from qqproto.session import Session, User
 from qqproto.settlement import Settlement
 
-_MANY = 256
+MANY = 256
 """So many entries of the journal are worked in at once, should nobody ask before."""
-_NONE = -1
-_new = object.__new__
 
 
 class Recall:
@@ -36,16 +33,18 @@ class LiveSession:
     """A session in use: it outlives the sockets that it lives on, and its sequences move.
 
     ``restored``: it was another process's, and has not been resumed in this one yet. ``since``: when Identify began it,
-    on the host's clock. ``busy``: a dispatch has come since its last READY or RESUMED.
+    on the host's clock.
 
     In the common case dispatches come in the order of their sequences, and are settled in it. Then a dispatch costs two
-    entries in a journal, one when it comes and one when it is settled; what they mean for the settlement and for the
-    memories is worked out when somebody asks, or for many at once.
+    entries in journals, one when it comes and one when it is settled; what they mean for the settlement and for the
+    memories is worked out when somebody asks, or for many at once. Who reads dispatches takes one in by himself if it
+    has the sequence that is :attr:`expected`: its trace goes into the :attr:`journal`, the next is expected, and after
+    each of :data:`MANY` it is to :meth:`fold`. All others go through :meth:`take`.
     """
 
     __slots__ = (
-        "_expected", "_journal", "_now", "_recall", "_redelivering", "_replaying", "_settled", "_settlement", "busy",
-        "given_up_told", "id", "lag_told", "restored", "since", "user",
+        "_busy", "_now", "_recall", "_replaying", "_settled", "_settlement", "expected", "given_up_told", "id",
+        "journal", "lag_told", "redelivering", "restored", "since", "user",
     )  # fmt: skip
 
     def __init__(self, id: str, user: User, *, since: float, policy: Policy, recall: Recall) -> None:
@@ -54,17 +53,18 @@ class LiveSession:
         self.since = since
         self.restored = False
         self._replaying = False
-        self._redelivering = False
-        self.busy = False
+        self.redelivering = False
+        """Whether what :meth:`take` takes in may have been seen by an earlier process."""
+        self._busy = False
         self.given_up_told = 0
         self.lag_told = False
         self._settlement = Settlement(max_open=policy.max_unsettled, max_missing=policy.max_missing)
         self._recall = recall
         self._now = since
-        self._journal: list[Trace] = []
+        self.journal: list[Trace] = []
         self._settled: list[Trace] = []
-        self._expected = _NONE
-        """The sequence of a dispatch that is taken in without a look: into the journal with its trace."""
+        self.expected: int | None = None
+        """The sequence of a dispatch that is taken in without a look; None if no dispatch is."""
 
     @classmethod
     def restore(cls, session: Session, *, since: float, policy: Policy, recall: Recall) -> LiveSession:
@@ -79,15 +79,15 @@ class LiveSession:
     @property
     def settlement(self) -> Settlement:
         """How far the application is, with all that has happened until now."""
-        self._fold()
-        self._expected = _NONE
+        self.fold()
+        self.expected = None
         return self._settlement
 
     @property
     def all_settled(self) -> int | None:
         """The last sequence if all that came is settled and there is nothing to tell of it, else None."""
-        if self._journal or self._settled:
-            self._fold()
+        if self.journal or self._settled:
+            self.fold()
         settlement = self._settlement
         if self.lag_told or settlement.given_up != self.given_up_told or settlement.unsettled:
             return None
@@ -97,67 +97,39 @@ class LiveSession:
     def progress(self) -> tuple[int, int]:
         """That of the settlement. What only came makes no difference to it, and is left in the journal."""
         if self._settled:
-            self._fold()
+            self.fold()
         return self._settlement.progress
 
     @property
     def unsettled(self) -> int:
         """How many dispatches came and are not settled."""
-        self._fold()
+        self.fold()
         return self._settlement.unsettled
+
+    @property
+    def busy(self) -> bool:
+        """Whether a dispatch has come since its last READY or RESUMED."""
+        return self._busy or bool(self.journal)
 
     def resuming(self) -> None:
         """A Resume was sent: what comes until :meth:`resumed` is replayed."""
-        self._fold()
-        self._expected = _NONE
+        self.fold()
+        self.expected = None
         self._replaying = True
-        self._redelivering = self.restored
+        self.redelivering = self.restored
 
     def resumed(self, sequence: int | None) -> int:
         """RESUMED came; returns how many sequences are missing that were not told as missing before."""
-        self._replaying = self._redelivering = self.restored = self.busy = False
-        return self.settlement.resumed(sequence)
+        missing = self.settlement.resumed(sequence)
+        self._replaying = self.redelivering = self.restored = self._busy = False
+        return missing
 
-    def take(self, kind: str, id: Any, sequence: Any, named: Any, shard: int, now: float) -> Dispatch | None:
-        """Take in a dispatch with this ``t``, ``id``, ``s`` and ``d.id``, None if it is a repetition. What it is given
-        of its message is the caller's affair. In the common case nothing is looked up."""
-        # Without the calls that would make it read better: they would be a tenth of what a dispatch costs.
-        if type(id) is not str:
-            id = None
-        if type(sequence) is not int or sequence < 1:
-            sequence = None
-        trace: Trace = (now, id, kind, named if type(named) is str else None, sequence or 0)
+    def take(self, trace: Trace) -> bool:
+        """Take in a dispatch that is not simply the next one; False if it is a repetition."""
+        self.fold()
+        now, *_, sequence = trace
         self._now = now
-        if sequence == self._expected:
-            journal = self._journal
-            journal.append(trace)
-            self._expected += 1
-            self.busy = True
-            if len(journal) >= _MANY:
-                self._fold()
-        elif not self._judge(trace, now):
-            return None
-        # Field by field: so a dataclass is made in half the time that its __init__ takes.
-        dispatch = _new(Dispatch)
-        dispatch.type = kind
-        dispatch.id = id
-        dispatch.sequence = sequence
-        dispatch.shard = shard
-        dispatch.redelivered = self._redelivering
-        dispatch.session_id = self.id
-        dispatch.trace = trace
-        return dispatch
-
-    def settle(self, dispatch: Dispatch) -> None:
-        """The application has finished with ``dispatch``. From any thread; another session's is ignored."""
-        if dispatch.session_id == self.id:
-            self._settled.append(dispatch.trace or trace_of(dispatch, self._now))
-
-    def _judge(self, trace: Trace, now: float) -> bool:
-        """Take in what is not simply the next one, or refuse it."""
-        self._fold()
-        self._now = now
-        settlement, recall, sequence = self._settlement, self._recall, trace[-1]
+        settlement, recall = self._settlement, self._recall
         if self._replaying or sequence != settlement.received + 1:
             names = names_in(trace)
             if (
@@ -174,20 +146,27 @@ class LiveSession:
         recall.seen.remember_all((trace,))
         if sequence:
             settlement.receive(sequence, now)
-        self.busy = True
+        self._busy = True
         if not (self._replaying or settlement.out_of_order):
-            self._expected = settlement.received + 1
+            self.expected = settlement.received + 1
         return True
 
-    def _fold(self) -> None:
+    def settle(self, dispatch: Dispatch) -> None:
+        """The application has finished with ``dispatch``. From any thread; another session's is ignored."""
+        if dispatch.session_id == self.id:
+            self._settled.append(dispatch.trace or trace_of(dispatch, self._now))
+
+    def fold(self) -> None:
         """Work the journal into the settlement and the memories."""
-        if not self._journal and not self._settled:
+        if not self.journal and not self._settled:
             return
-        settlement, recall, came = self._settlement, self._recall, self._journal
+        settlement, recall, came = self._settlement, self._recall, self.journal
         count = len(self._settled)
         settled = self._settled[:count]
         # Another thread may have added to it meanwhile.
         del self._settled[:count]
+        if came:
+            self._now, self._busy = came[-1][0], True
         recall.seen.remember_all(came)
         recall.done.remember_all(settled)
         if settled == came and not settlement.unsettled:
@@ -218,11 +197,11 @@ class LiveSession:
 
     def give_up(self) -> None:
         """Nothing more is heard of this session; what it brought stays known."""
-        self._fold()
+        self.fold()
 
     def value(self, config: ShardConfig) -> Session:
         """What may be saved of it now."""
-        self._fold()
+        self.fold()
         settlement = self._settlement
         settled, ahead, missing = settlement.standing
         return Session(

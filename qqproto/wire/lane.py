@@ -8,8 +8,8 @@ from typing import Generic, TypeVar
 
 from qqproto.policy import Policy
 
-_TEXT = 0x81
-"""FIN and the opcode of text: a whole message in one frame (RFC 6455 §5.2)."""
+ORDINARY = 0x81
+"""What an ordinary frame begins with: FIN and the opcode of text: a whole message in one frame (RFC 6455 §5.2)."""
 _FIN, _CONTROL, _MASK = 0x80, 0x08, 0x80
 _POLICY, _TOO_BIG = 1008, 1009
 
@@ -24,19 +24,22 @@ class Lane(Generic[Other]):
     whether it is UTF-8, as decoding it does anyway. Every other frame goes to :meth:`_other`: first its header, so that
     what is wrong with it is told before its payload is waited for, then its payload, whole.
 
+    Who reads may take ordinary frames by himself, if it is :attr:`idle`, the shorter ones of up to :attr:`longest`
+    bytes, and gives :meth:`receive` what comes after them.
+
     What is kept is the beginning of a header, or a payload whose length is within the limit before a byte of it is
     kept. The work is linear in the bytes, however they are cut.
     """
 
     __slots__ = (
-        "_body", "_control", "_filled", "_fragments", "_given", "_head", "_idle", "_longest", "_over", "_policy",
-        "_size",
+        "_body", "_control", "_filled", "_fragments", "_head", "_over", "_policy", "_size", "given", "idle", "longest",
     )  # fmt: skip
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
-        self._longest = min(policy.max_message, 0xFFFF)
-        self._idle = True
+        self.longest = min(policy.max_message, 0xFFFF)
+        """No frame with the shorter of the two headers holds more."""
+        self.idle = True
         """Nothing is kept, no fragmented message is open, and it is not over: a frame may begin."""
         self._over = False
         self._head = b""
@@ -45,8 +48,8 @@ class Lane(Generic[Other]):
         self._size = 0
         self._fragments = 0
         self._control = 0
-        self._given: bytes | None = None
-        """The last payload that was handed out as it was."""
+        self.given: bytes | None = None
+        """The last payload of an ordinary frame that was handed out."""
 
     @abstractmethod
     def _other(self, data: bytes | bytearray) -> Iterable[Other]:
@@ -58,27 +61,8 @@ class Lane(Generic[Other]):
 
     def _end(self) -> None:
         """Nothing more is read."""
-        self._over, self._idle = True, False
+        self._over, self.idle = True, False
         self._head, self._body = b"", None
-
-    def ordinary(self, data: bytes) -> bytes | None:
-        """The payload, if these bytes are one ordinary frame and nothing else; None: ask :meth:`receive`.
-
-        Nearly always they are: this is the usual case of it, and takes half the time.
-        """
-        length = len(data) - 4
-        if not self._idle or length < 0 or data[0] != _TEXT or length > self._longest:
-            return None
-        if length > 125:
-            if data[1] != 126 or data[2] << 8 | data[3] != length:
-                return None
-            payload = data[4:]
-        else:
-            if data[1] != length + 2 or length > 123:
-                return None
-            payload = data[2:]
-        self._given = payload
-        return payload
 
     def receive(self, data: bytes) -> Iterable[bytes | Other]:
         """What these bytes brought, one thing after another; stop reading whenever enough was heard."""
@@ -88,7 +72,7 @@ class Lane(Generic[Other]):
         return self._frames(data)
 
     def _frames(self, data: bytes) -> Iterator[bytes | Other]:
-        self._idle = False
+        self.idle = False
         self._control = 0
         limit = self._policy.max_message
         at = 0
@@ -108,11 +92,11 @@ class Lane(Generic[Other]):
                     break
                 length = int.from_bytes(data[at + 2 : start], "big")
             stop = start + length
-            if first == _TEXT and second < _MASK and least <= length <= limit and not self._fragments:
+            if first == ORDINARY and second < _MASK and least <= length <= limit and not self._fragments:
                 if stop > end:
                     self._keep(data[at:start], length, data[start:])
                     return
-                self._given = payload = data[start:stop]
+                self.given = payload = data[start:stop]
                 yield payload
             else:
                 yield from self._header(first, data[at:start], length)
@@ -124,7 +108,7 @@ class Lane(Generic[Other]):
             at = stop
         if not self._over:
             self._head = data[at:]
-            self._idle = not self._head and not self._fragments
+            self.idle = not self._head and not self._fragments
 
     def _header(self, first: int, header: bytes, length: int) -> Iterator[Other]:
         """A frame begins that is not ordinary: count it, and let the engine judge it."""
@@ -168,5 +152,5 @@ class Lane(Generic[Other]):
         ordinary, self._head, self._body = bool(self._head), b"", None
         if not ordinary:
             return self._other(body)
-        self._given = payload = bytes(body)
+        self.given = payload = bytes(body)
         return (payload,)

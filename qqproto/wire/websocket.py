@@ -94,7 +94,7 @@ class WebSocket(Lane[Received]):
         )
         self._upgrading: WSConnection | None = WSConnection(ConnectionType.CLIENT)
         self._engine: Connection | None = None
-        self._idle = False
+        self.idle = False
         self._parts: list[str | bytes] | None = None
 
     @property
@@ -128,7 +128,7 @@ class WebSocket(Lane[Received]):
 
     def not_text(self, message: bytes) -> Broken | None:
         """``message``, the last that was received, is no UTF-8: the end if it was sent as text, else None."""
-        if message is not self._given:
+        if message is not self.given:
             return None
         [broken] = self._other(_text_frame(message))
         assert isinstance(broken, Broken), broken
@@ -139,7 +139,7 @@ class WebSocket(Lane[Received]):
     def _say(self, event: Event) -> bytes:
         assert self.open, "nothing is said before the upgrade is through, or after a goodbye"
         engine = self._engine or Connection(ConnectionType.CLIENT)
-        self._engine = None if self._idle else engine
+        self._engine = None if self.idle else engine
         return engine.send(event)
 
     def _frames(self, data: bytes) -> Iterator[Received]:

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-import qqproto.live_session
+import qqproto.connection
+import qqproto.conversation
 from qqproto import Conversation, Dispatch, Shard, lazy
 from qqproto.decoding import Loads
-from qqproto.wire.lane import Lane
 from tests.core.effort import Effort, effort
 from tests.core.frames import TEXT, frame
 from tests.core.hosts import Host, hello, message, ready
@@ -168,8 +168,8 @@ def again_and_again(owner: type, name: str, *, times: int = 2) -> Plant:
 
 
 SLOWDOWNS: dict[str, Plant] = {
-    "ordinary frames do not take the lane": lambda patch: patch.setattr(Lane, "ordinary", lambda self, data: None),
-    "the journal is worked in after each dispatch": lambda patch: patch.setattr(qqproto.live_session, "_MANY", 1),
+    "ordinary frames do not take the lane": lambda patch: patch.setattr(qqproto.connection, "ORDINARY", None),
+    "the journal is worked in after each dispatch": lambda patch: patch.setattr(qqproto.conversation, "MANY", 1),
     "a message is taken in twice": again_and_again(Conversation, "receive_value"),
     "somebody asks for the status each time": lambda patch: patch.setattr(
         Shard, "next_timer", lambda self: self.status(0.0).since

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from wsproto.connection import Connection, ConnectionState, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
 
-from qqproto import Policy
-from qqproto.wire.websocket import Broken, CloseReceived, Pinged, Received, WebSocket
+from qqproto import Failure, Policy, QQGatewayConnection, SendData, ShardConfig, Token
+from qqproto.wire.websocket import WebSocket
 from tests.core.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, accept, frame, said
+
+URL = "wss://gateway.example/"
 
 Heard: TypeAlias = tuple[Any, ...]
 """One thing that was heard: what it is, its details, and what is answered."""
@@ -117,63 +119,95 @@ def heard_alone(data: bytes) -> list[Heard]:
         elif isinstance(event, (TextMessage, BytesMessage)):
             parts.append(event.data)
             if event.message_finished:
-                heard.append(("message", "".join(parts) if isinstance(event, TextMessage) else _text(b"".join(parts))))
+                heard.append(("message", _said_in(parts)))
                 parts = []
         else:
             assert isinstance(event, Pong)
     return heard
 
 
-def heard_by(websocket: WebSocket, chunks: Iterable[bytes]) -> list[Heard]:
-    """What a reader hears who takes UTF-8 for text, and says so when it is none."""
-    heard: list[Heard] = []
-    for chunk in chunks:
-        for item in _items(websocket, chunk):
-            told = _told(item)
-            if isinstance(item, bytes):
-                try:
-                    told = ("message", item.decode())
-                except UnicodeDecodeError:
-                    broken = websocket.not_text(item)
-                    told = told if broken is None else _told(broken)
-            heard.append(told)
-    return heard
-
-
-def _items(websocket: WebSocket, chunk: bytes) -> Iterable[Received]:
-    """The usual case first, as a connection asks for it."""
-    message = websocket.ordinary(chunk)
-    return websocket.receive(chunk) if message is None else (message,)
-
-
-def upgraded() -> WebSocket:
-    """One whose upgrade is through."""
-    websocket = WebSocket("wss://gateway.example/", {}, Policy())
-    assert list(websocket.receive(accept(websocket.handshake()))) == []
-    return websocket
-
-
-def opened(make: type[WebSocket] = WebSocket) -> WebSocket:
-    """The same without an upgrade, which would take longer than what is then heard."""
-    websocket = make("wss://gateway.example/", {}, Policy())
-    websocket._upgrading = None
-    return websocket
-
-
-def _text(binary: bytes) -> str | bytes:
-    """To the reader a binary message is text too, if it can be."""
+def _said_in(parts: list[Any]) -> str | bytes:
+    if isinstance(parts[0], str):
+        return "".join(parts)
+    binary = b"".join(parts)
     try:
-        return binary.decode()
+        return _text(binary)
     except UnicodeDecodeError:
         return binary
 
 
-def _told(item: object) -> Heard:
-    if isinstance(item, (str, bytes)):
-        return "message", item
-    if isinstance(item, Pinged):
-        return "ping", said(item.reply)
-    if isinstance(item, CloseReceived):
-        return "closed", item.code, item.reason, said(item.reply)
-    assert isinstance(item, Broken), item
-    return "broken", item.what, said(item.reply)
+class _Listener:
+    """In the place of a connection's conversation: all that it is told, and what the connection sends meanwhile."""
+
+    def __init__(self) -> None:
+        self.heard: list[Heard] = []
+        self.ending: object = None
+        self._sent: list[bytes] = []
+
+    def emit(self, output: object) -> None:
+        if isinstance(output, SendData):
+            self._sent.append(output.data)
+            if said(output.data)[0][0] != CLOSE:
+                self.heard.append(("ping", self._said()))
+
+    def bytes_received(self, now: float) -> None:
+        pass
+
+    def receive_value(self, value: str, message: str | bytes, now: float) -> None:
+        self.heard.append(("message", value))
+
+    def not_json(self, message: str | bytes) -> None:
+        self.heard.append(("message", message))
+
+    def connection_closed(self, code: int | None, reason: str, now: float) -> None:
+        self._end("closed", code, reason)
+
+    def connection_lost(self, failure: Failure, now: float) -> None:
+        self._end("broken", failure.message)
+
+    def _end(self, *what: object) -> None:
+        self.heard.append((*what, self._said()))
+        self.ending = what
+
+    def _said(self) -> list[tuple[int, bytes]]:
+        sent, self._sent = b"".join(self._sent), []
+        return said(sent)
+
+
+def heard_by(connection: QQGatewayConnection, chunks: Iterable[bytes]) -> list[Heard]:
+    """What a conversation hears whose decoder takes every text."""
+    machine: Any = connection
+    listener = machine.conversation = _Listener()
+    machine._emit = listener.emit
+    machine._decode = _text
+    for chunk in filter(None, chunks):  # An empty one would be the end of the stream.
+        connection.receive_data(chunk, 0.0)
+    return listener.heard
+
+
+def upgraded() -> QQGatewayConnection:
+    """One whose upgrade is through."""
+    connection = QQGatewayConnection(ShardConfig("1", 1), URL, Token("token"), random=lambda: 0.5)
+    connection.connection_opened(0.0)
+    request = connection.next_output()
+    assert isinstance(request, SendData)
+    connection.receive_data(accept(request.data), 0.0)
+    assert connection.upgraded
+    return connection
+
+
+def opened(
+    make: type[QQGatewayConnection] = QQGatewayConnection, websocket: type[WebSocket] = WebSocket
+) -> QQGatewayConnection:
+    """The same without an upgrade, which would take longer than what is then heard."""
+    connection = make(ShardConfig("1", 1), URL, Token("token"), random=lambda: 0.5)
+    connection._opened = True
+    connection._websocket = websocket(URL, {}, Policy())
+    connection._websocket._upgrading = None
+    connection._websocket.idle = True
+    return connection
+
+
+def _text(message: str | bytes) -> str:
+    """To the reader a binary message is text too, if it can be."""
+    return message if isinstance(message, str) else message.decode()

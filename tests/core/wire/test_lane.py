@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import inspect
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from random import Random
 
 import pytest
@@ -10,7 +11,9 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from wsproto.utilities import LocalProtocolError
 
+import qqproto.connection
 import qqproto.wire.lane
+from qqproto import QQGatewayConnection
 from qqproto.wire.lane import Lane
 from qqproto.wire.websocket import WebSocket
 from tests.core.wire.alone import (
@@ -48,17 +51,17 @@ def chunkings(data: bytes, seed: int) -> Iterator[list[bytes]]:
         yield chunked(data, places)
 
 
-def agree(make: type[WebSocket], data: bytes, seed: int) -> None:
+def agree(make: Callable[[], QQGatewayConnection], data: bytes, seed: int) -> None:
     """However the stream is cut, what is heard is what wsproto alone hears."""
     heard = heard_alone(whole_frames(data))
     for chunks in chunkings(data, seed):
-        assert heard_by(opened(make), chunks) == heard
+        assert heard_by(make(), chunks) == heard
 
 
 @given(STREAMS, SEEDS)
 @settings(max_examples=STREAMS_A_RUN)
 def test_the_lane_with_wsproto_hears_what_wsproto_alone_hears(data: bytes, seed: int) -> None:
-    agree(WebSocket, data, seed)
+    agree(opened, data, seed)
 
 
 @given(st.sampled_from(LONG), STREAMS, SEEDS)
@@ -73,18 +76,12 @@ def test_frames_with_eight_bytes_of_length_too_and_after_an_upgrade(long: bytes,
 
 FAULTS = {
     "a mask is overlooked": ("second < _MASK and", ""),
-    "... in the usual case": ("data[1] != length + 2", "data[1] & 127 != length + 2"),
-    "... in the usual case, with a longer length": ("data[1] != 126 or", "data[1] & 127 != 126 or"),
     "a length may be longer than it has to be": ("least <= length", "length"),
     "... by a byte": ("(at + 4, 126)", "(at + 4, 125)"),
-    "... in the usual case ": ("length > 125:\n            if data", "length > 124:\n            if data"),
-    "a length is taken for a byte more": ("!= length + 2 or", "!= length + 3 or"),
-    "a reserved bit is overlooked": ("first == _TEXT", "first & 0x8F == _TEXT"),
-    "... in the usual case  ": ("data[0] != _TEXT", "data[0] & 0x8F != _TEXT"),
-    "a first fragment counts as a message": ("first == _TEXT", "first & 0x7F == 1"),
-    "binary counts as text": ("first == _TEXT", "first in (0x81, 0x82)"),
+    "a reserved bit is overlooked": ("first == ORDINARY", "first & 0x8F == ORDINARY"),
+    "a first fragment counts as a message": ("first == ORDINARY", "first & 0x7F == 1"),
+    "binary counts as text": ("first == ORDINARY", "first in (0x81, 0x82)"),
     "an open message is overlooked": ("<= limit and not self._fragments", "<= limit"),
-    "... in the usual case   ": ("not self._head and not self._fragments", "not self._head"),
     "a header in two pieces is lost": ("self._head = data[at:]", "self._head = b''"),
     "the rest of a read is lost": ("            at = stop\n", "            at = end\n"),
     "a payload begins a byte late": ("payload = data[start:stop]", "payload = data[start + 1 : stop]"),
@@ -93,25 +90,50 @@ FAULTS = {
     "a payload is whole a byte late": ("self._filled + len(data) <", "self._filled + len(data) <="),
     "what follows the end is heard": ("while not self._over and end", "while end"),
     "a frame goes without its header": ("yield from self._other(header)\n        if self._size", "if self._size"),
-    "what was handed out is not remembered": ("self._given = payload = data", "payload = data"),
-    "... in pieces": ("self._given = payload = bytes", "payload = bytes"),
-    "... in the usual case    ": ("        self._given = payload\n", ""),
+    "what was handed out is not remembered": ("self.given = payload = data", "payload = data"),
+    "... in pieces": ("self.given = payload = bytes", "payload = bytes"),
 }  # fmt: skip
 """A line of the lane, and what is wrong in its place."""
+
+USUAL_FAULTS = {
+    "a mask is overlooked": ("length, start = data[at + 1]", "length, start = data[at + 1] & 127"),
+    "... with a longer length": ("length != 126", "length & 127 != 126"),
+    "a length may be longer than it has to be": ("length < 126", "length < 125"),
+    "the longest header counts as the longer": ("length != 126 or", "length < 126 or"),
+    "a length is taken for a byte more": ("data[at + 3], at + 4", "data[at + 3] + 1, at + 4"),
+    "a header that is not whole is read": ("or end - at < 4", ""),
+    "... nor its first two bytes": ("end - at > 1", "end > at"),
+    "a payload that is not whole is read": ("stop > end or", "stop > end + 1 or"),
+    "a payload begins a byte late": ("data[start:stop]", "data[start + 1 : stop]"),
+    "a reserved bit is overlooked": ("== ORDINARY", "& 0x8F == ORDINARY"),
+    "a first fragment counts as a message": ("== ORDINARY", "& 0x7F == 1"),
+    "binary counts as text": ("data[at] == ORDINARY", "data[at] in (0x81, 0x82)"),
+    "an open message is overlooked": ("not websocket.idle or", ""),
+    "what was handed out is not remembered": ("websocket.given = message", "pass"),
+    "what follows the end is heard": ("conversation.ending is not None:\n                return", "False: return"),
+    "the rest of a read is lost": ("if at < end:", "if at == 0:"),
+    "... but for its beginning": ("self._on_data(data[at:], now)", "self._on_data(data[: end - at], now)"),
+}  # fmt: skip
+"""A line of the connection's, and what is wrong in its place."""
 
 
 def with_fault(right: str, wrong: str) -> type[WebSocket]:
     """A WebSocket whose lane has this fault."""
-    source = inspect.getsource(qqproto.wire.lane)
-    assert right in source, "the lane has no such line any more"
-    lane = types.ModuleType("faulty_lane")
-    exec(compile(source.replace(right, wrong), "faulty_lane", "exec"), lane.__dict__)
+    lane = faulty(qqproto.wire.lane, right, wrong)
     methods = {name: method for name, method in vars(lane.Lane).items() if inspect.isfunction(method)}
-    faulty = type("FaultyLane", (Lane,), {name: methods[name] for name in methods.keys() - {"_other", "_excess"}})
-    return type("FaultyWebSocket", (WebSocket, faulty), {})
+    slow = type("FaultyLane", (Lane,), {name: methods[name] for name in methods.keys() - {"_other", "_excess"}})
+    return type("FaultyWebSocket", (WebSocket, slow), {})
 
 
-def search(make: type[WebSocket]) -> None:
+def faulty(module: types.ModuleType, right: str, wrong: str) -> types.ModuleType:
+    source = inspect.getsource(module)
+    assert right in source, f"{module.__name__} has no such line any more"
+    copy = types.ModuleType("faulty")
+    exec(compile(source.replace(right, wrong), "faulty", "exec"), copy.__dict__)
+    return copy
+
+
+def search(make: Callable[[], QQGatewayConnection]) -> None:
     """The property above for any lane; the same streams every time, and nothing is made smaller."""
 
     @given(STREAMS, SEEDS)
@@ -122,8 +144,18 @@ def search(make: type[WebSocket]) -> None:
     property()
 
 
+FOUND = (AssertionError, IndexError, ValueError, LocalProtocolError)
+
+
 @pytest.mark.untraced
 @pytest.mark.parametrize(("right", "wrong"), FAULTS.values(), ids=FAULTS)
 def test_faults_in_the_lane_are_found(right: str, wrong: str) -> None:
-    with pytest.raises((AssertionError, IndexError, ValueError, LocalProtocolError)):
-        search(with_fault(right, wrong))
+    with pytest.raises(FOUND):
+        search(partial(opened, websocket=with_fault(right, wrong)))
+
+
+@pytest.mark.untraced
+@pytest.mark.parametrize(("right", "wrong"), USUAL_FAULTS.values(), ids=USUAL_FAULTS)
+def test_faults_in_the_usual_case_are_found(right: str, wrong: str) -> None:
+    with pytest.raises(FOUND):
+        search(partial(opened, faulty(qqproto.connection, right, wrong).QQGatewayConnection))

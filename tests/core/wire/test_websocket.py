@@ -31,11 +31,11 @@ def hear(websocket: WebSocket, *reads: bytes) -> list[Received]:
 
 
 def _looked_at(websocket: WebSocket, item: Received) -> Received:
-    if item is not websocket._given or not isinstance(item, bytes):
+    if item is not websocket.given or not isinstance(item, bytes):
         return item
     try:
         text = item.decode()
-        websocket._given = None  # there is only one b"", which may be a binary message next time
+        websocket.given = None  # there is only one b"", which may be a binary message next time
         return text
     except UnicodeDecodeError:
         broken = websocket.not_text(item)

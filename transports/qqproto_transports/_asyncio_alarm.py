@@ -50,10 +50,10 @@ class Watch:
         if first == math.inf:
             self._drop_timer()
             return
-        loop = asyncio.get_running_loop()
-        if loop is not self._loop:
+        loop = self._loop
+        if loop is None or not loop.is_running():
             self._drop_timer()
-            self._begin_on(loop)
+            loop = self._begin()
         elif self._handle is not None and self._looks_at <= first < self._looks_at + _NOT_WORTH_IT:
             return  # It looks then, and sees.
         now = self._clock()
@@ -66,11 +66,13 @@ class Watch:
 
     # -- steps ----------------------------------------------------------------------------------------------------
 
-    def _begin_on(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+    def _begin(self) -> asyncio.AbstractEventLoop:
+        """On the loop that runs. It is asked for once: on CPython 3.11 each time is a system call."""
+        loop = self._loop = asyncio.get_running_loop()
         # Before it calls what is due, asyncio's own loop has looked at its sockets in the same turn. Others promise
         # nothing: uvloop may call it at the end of a turn in which something has taken long.
         self._reads_first = type(loop).__module__.partition(".")[0] == "asyncio"
+        return loop
 
     def _first(self) -> float:
         """When the first of them is to look; infinity if there is none."""

@@ -22,15 +22,15 @@ def test_a_name_that_is_none_is_none() -> None:
         _ = getattr(qqproto_transports.asyncio, "WebHookServer")  # noqa: B009
 
 
-def test_what_a_gateway_needs_is_imported_when_it_is_made_and_a_server_or_a_tunnel_never() -> None:
+def test_what_a_gateway_needs_is_imported_when_it_is_made_and_nothing_else() -> None:
     program = """
 import sys
 import qqproto_transports.asyncio as driver
 def some(*names):
     return sorted(set(names) & set(sys.modules))
-print(some("wsproto", "h11", "httpx", "qqproto.wire.tunnel", "qqproto.webhook"))
+print(some("wsproto", "h11", "httpx", "sqlite3", "qqproto.wire.tunnel", "qqproto.webhook"))
 driver.open_gateway(driver.BotAccount(driver.Credentials("1", "secret")), intents=1)
-print(some("wsproto", "httpx", "qqproto.wire.tunnel", "qqproto.webhook"))
+print(some("wsproto", "httpx", "sqlite3", "qqproto.wire.tunnel", "qqproto.webhook"))
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == ["[]", "['httpx', 'wsproto']"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qqproto.config import SettleMode
 from qqproto.events import Event
@@ -13,7 +13,9 @@ from qqproto_transports._account import AsyncAccount
 from qqproto_transports._async_delivery import AsyncDelivery
 from qqproto_transports._gateway import Crew, GatewayCore, Runner
 from qqproto_transports._journal import Journal
-from qqproto_transports._keeper import Keeper
+
+if TYPE_CHECKING:
+    from qqproto_transports._keeper import Keeper
 
 
 class AsyncCrew(Crew[Runner], ABC):

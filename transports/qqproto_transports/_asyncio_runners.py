@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from typing import Protocol
 
@@ -20,9 +19,7 @@ from qqproto_transports._changes import Changes
 from qqproto_transports._common import HTTPExchange
 from qqproto_transports._egress import Egress
 from qqproto_transports._journal import Journal
-from qqproto_transports._keeper import Keeper
 from qqproto_transports._shard_runner import ShardRunner
-from qqproto_transports.stores import SessionStore
 
 _LAST_RITES = 1.0
 """Seconds that cancelled tasks and aborted sockets get to be gone; they need a turn or two of the loop."""
@@ -155,25 +152,3 @@ class AsyncioCrew(Changes, AsyncCrew[AsyncioShardRunner]):
             runner.hurry()
             for stream in runner.unfinished:
                 stream.abort()
-
-
-class AsyncioKeeper(Keeper):
-    """Keeps the sessions of one gateway."""
-
-    def __init__(self, store: SessionStore, policy: Policy, clock: Callable[[], float]) -> None:
-        super().__init__(store, policy, clock)
-        self._alarm = Alarm(clock, self.handle_timer)
-        self._loop: asyncio.AbstractEventLoop | None = None
-
-    def _in_thread(self, job: Callable[[], None]) -> None:
-        if self._loop is None:
-            self._loop = asyncio.get_running_loop()
-        super()._in_thread(job)
-
-    def _post(self, call: Callable[[], object]) -> None:
-        if self._loop is not None:
-            with contextlib.suppress(RuntimeError):  # The loop is closed: it took longer than anybody waited.
-                self._loop.call_soon_threadsafe(call)
-
-    def _set_alarm(self, at: float | None) -> None:
-        self._alarm.set(at)

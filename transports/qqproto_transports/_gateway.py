@@ -17,11 +17,11 @@ from qqproto.status import Status
 from qqproto_transports._common import GatewayStopped, Shards
 from qqproto_transports._delivery import Delivery
 from qqproto_transports._journal import Journal
-from qqproto_transports._keeper import Keeper
 from qqproto_transports._shard_runner import ShardRunner
 
 if TYPE_CHECKING:
     from qqproto.recording import Recorder
+    from qqproto_transports._keeper import Keeper
 
 Runner = TypeVar("Runner", bound=ShardRunner)
 

@@ -19,7 +19,7 @@ from qqproto.shard import Shard
 from qqproto_transports import _asyncio_dial
 from qqproto_transports._async_gateway import AsyncGateway
 from qqproto_transports._asyncio_account import BotAccount
-from qqproto_transports._asyncio_runners import AsyncioAccountRunner, AsyncioCrew, AsyncioKeeper, AsyncioShardRunner
+from qqproto_transports._asyncio_runners import AsyncioAccountRunner, AsyncioCrew, AsyncioShardRunner
 from qqproto_transports._clock import clock as system_clock
 from qqproto_transports._common import (
     USER_AGENT,
@@ -38,13 +38,14 @@ from qqproto_transports._failures import failure_of
 from qqproto_transports._gateway import shard_configs
 from qqproto_transports._http import exchange_by
 from qqproto_transports._journal import Journal
-from qqproto_transports.stores import SessionStore
 
 if TYPE_CHECKING:
     import httpx
 
     from qqproto.recording import Recorder
+    from qqproto_transports._asyncio_keeper import AsyncioKeeper
     from qqproto_transports._webhook_server import WebhookServer
+    from qqproto_transports.stores import SessionStore
 
 __all__ = [
     "BotAccount",
@@ -177,7 +178,7 @@ class Gateway(AsyncGateway[AsyncioShardRunner]):
     ) -> None:
         clock = account.runner.clock
         journal = Journal(logger, clock)
-        keeper = AsyncioKeeper(store, policy, clock) if store is not None else None
+        keeper = _keeper(store, policy, clock) if store is not None else None
         self.account = account
         self._all = AsyncioCrew(account.runner)
         super().__init__(
@@ -236,6 +237,12 @@ class Gateway(AsyncGateway[AsyncioShardRunner]):
     def _wake(self) -> None:
         if not self._arrival.done():
             self._arrival.set_result(None)
+
+
+def _keeper(store: SessionStore, policy: Policy, clock: Callable[[], float]) -> AsyncioKeeper:
+    from qqproto_transports._asyncio_keeper import AsyncioKeeper
+
+    return AsyncioKeeper(store, policy, clock)
 
 
 async def run(

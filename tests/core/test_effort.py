@@ -31,7 +31,7 @@ A_DISPATCH = {(3, 10): Effort(560, 17), (3, 11): Effort(571, 17), (3, 12): Effor
 """A group message on bytes, one a chunk, handed out and settled, with ``next_timer``."""
 UNREAD = {(3, 10): Effort(559, 13), (3, 11): Effort(564, 13), (3, 12): Effort(522, 13), (3, 13): Effort(468, 13)}
 """The same, left unread."""
-A_HEARTBEAT = {(3, 10): Effort(600, 6), (3, 11): Effort(599, 6), (3, 12): Effort(554, 6), (3, 13): Effort(505, 6)}
+A_HEARTBEAT = {(3, 10): Effort(552, 3), (3, 11): Effort(546, 3), (3, 12): Effort(512, 3), (3, 13): Effort(468, 3)}
 """A heartbeat and its ACK, as texts."""
 ACK = '{"op":11}'
 """As the platform says it; with a blank in it, it goes through the decoder."""

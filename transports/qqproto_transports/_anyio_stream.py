@@ -16,10 +16,7 @@ from qqproto_transports._anyio_dial import choose_proxy, connect
 from qqproto_transports._anyio_tasks import Tasks
 from qqproto_transports._egress import Egress
 from qqproto_transports._route import Route
-from qqproto_transports._stream import LINGER, Listener, StreamCore
-
-_READ = 262_144
-"""Bytes that one read takes at most."""
+from qqproto_transports._stream import LINGER, READ_SIZE, Listener, StreamCore
 
 
 class AnyioStream(StreamCore):
@@ -117,7 +114,7 @@ class AnyioStream(StreamCore):
             if self._resumed is not None:
                 continue
             try:
-                data = sock.recv(_READ)
+                data = sock.recv(READ_SIZE)
             except (BlockingIOError, InterruptedError):
                 continue
             if not self._closing:

@@ -10,11 +10,7 @@ from qqproto.policy import Policy
 from qqproto_transports._asyncio_dial import choose_proxy, connect
 from qqproto_transports._egress import Egress
 from qqproto_transports._route import Route
-from qqproto_transports._stream import LINGER, Listener, StreamCore
-
-_READ = 65_536
-"""Bytes that one read takes at most. The events in them are handed out before the next read, while the processor still
-has them at hand; of four times as many, which is what asyncio takes, each event in a burst costs a fifth more."""
+from qqproto_transports._stream import LINGER, READ_SIZE, Listener, StreamCore
 
 
 class AsyncioListener(Listener, Protocol):
@@ -99,7 +95,7 @@ class AsyncioStream(asyncio.Protocol, StreamCore):
             self._transport.abort()
             return
         if hasattr(transport, "max_size"):  # Not on every event loop, and documented for none.
-            transport.max_size = _READ
+            transport.max_size = READ_SIZE
         self._transport.set_write_buffer_limits(high=0)  # pause_writing: something is unsent; resume_writing: nothing
         # Not at once: until Python 3.11 the transport begins to read after this, paused or not.
         self._loop.call_soon(self._begin)

@@ -12,12 +12,10 @@ from qqproto.policy import Policy
 from qqproto.wire.proxies import Proxy
 from qqproto_transports._egress import Egress
 from qqproto_transports._route import Route
-from qqproto_transports._stream import LINGER, Listener, StreamCore
+from qqproto_transports._stream import LINGER, READ_SIZE, Listener, StreamCore
 from qqproto_transports._sync_dial import Dial
 from qqproto_transports._sync_loop import READ, WRITE, Alarm, Loop
 from qqproto_transports._sync_threads import Helper
-
-_READ_SIZE = 256 << 10
 
 
 class SyncStream(StreamCore):
@@ -96,7 +94,7 @@ class SyncStream(StreamCore):
     def _read(self) -> None:
         assert self._sock is not None, "it is watched"
         try:
-            data = self._sock.recv(_READ_SIZE)
+            data = self._sock.recv(READ_SIZE)
         except BlockingIOError:
             return
         except OSError as error:

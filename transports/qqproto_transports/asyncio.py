@@ -207,6 +207,8 @@ class Gateway(AsyncGateway[AsyncioShardRunner]):
         if self._entered:
             raise RuntimeError("a gateway is entered once: open another one")
         self._loop = asyncio.get_running_loop()
+        # It is asked for with each event, and to ask for the loop, too, is a system call on older Pythons.
+        self._this_task = partial(asyncio.current_task, self._loop)
         self._entered = self._inside = True
         self._begin()
         return self

@@ -115,7 +115,7 @@ class Conversation:
     __slots__ = (
         "__weakref__", "_asked_at", "_asked_for_slots", "_authenticated", "_config", "_decode", "_emit",
         "_flowing", "_link", "_outbox", "_paused", "_policy", "_question", "_random", "_recall", "_replayed",
-        "_session_refused", "_shard", "_slot_at", "_token", "beats", "ending", "heartbeat", "lag", "live", "phase",
+        "_session_refused", "_shard", "_slot_at", "_token", "ending", "heartbeat", "lag", "live", "phase",
         "resuming", "timers", "watch",
     )  # fmt: skip
 
@@ -160,7 +160,6 @@ class Conversation:
         self.resuming = self.live is not None
         self.phase = Phase.HELLO
         self.heartbeat = Heartbeat(policy)
-        self.beats = self.heartbeat
         self.lag = 0.0
         self.ending: Ending | None = None
 
@@ -382,7 +381,7 @@ class Conversation:
         """When :meth:`handle_timer` is due, None once it is over."""
         due = math.inf
         if self.ending is None:
-            due = min(self.timers.earliest, self.beats.earliest)
+            due = min(self.timers.earliest, self.heartbeat.earliest)
         self.watch.due = due
         return due if due < math.inf else None
 

@@ -398,10 +398,11 @@ class Shard:
             # Late is late, whichever of the two it was that should have been called.
             watch.due = _NEVER
             watch = talk.watch
-            if talk.timers.earliest < due:
-                due = talk.timers.earliest
-            if talk.beats.earliest < due:
-                due = talk.beats.earliest
+            first, beat = talk.timers.earliest, talk.heartbeat.earliest
+            if first < due:
+                due = first
+            if beat < due:
+                due = beat
         watch.due = due
         return due if due < _NEVER else None
 

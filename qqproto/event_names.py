@@ -61,9 +61,9 @@ class Names(Sequence[str]):
 
 
 class GrowingNames:
-    """What :class:`Names` are taken from. ``add`` takes one more, the newest."""
+    """What :class:`Names` are taken from. ``extend`` takes more, the newest last."""
 
-    __slots__ = ("_log", "_start", "add")
+    __slots__ = ("_log", "_start", "extend")
 
     def __init__(self, names: Iterable[str]) -> None:
         self._begin(list(names))
@@ -83,4 +83,4 @@ class GrowingNames:
     def _begin(self, log: list[str]) -> None:
         self._log = log
         self._start = 0
-        self.add: Callable[[str], None] = log.append
+        self.extend: Callable[[Iterable[str]], None] = log.extend

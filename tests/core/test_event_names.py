@@ -35,7 +35,7 @@ def test_they_equal_a_tuple_of_the_same_ones_and_nothing_else() -> None:
 def test_each_state_is_a_value() -> None:
     growing = GrowingNames(["a", "b"])
     first = growing.now()
-    growing.add("c")
+    growing.extend(["c"])
     growing.forget(1)
     second = growing.now()
     assert first == ("a", "b")
@@ -57,8 +57,8 @@ def test_what_was_added_is_known_of_those_it_has_grown_from() -> None:
     growing = GrowingNames(["a", "b"])
     first = growing.now()
     assert first.grown_from(first) == ()
-    growing.add("c")
-    growing.add("d")
+    growing.extend(["c"])
+    growing.extend(["d"])
     growing.forget(1)
     second = growing.now()
     assert second.grown_from(first) == ("c", "d")
@@ -71,7 +71,7 @@ def test_nothing_has_grown_from_what_is_forgotten_altogether() -> None:
     growing = GrowingNames(["a"])
     first = growing.now()
     for name in "bc":
-        growing.add(name)
+        growing.extend([name])
         growing.forget(1)
     assert growing.now().grown_from(first) is None
 
@@ -80,7 +80,7 @@ def test_what_is_forgotten_is_not_kept_for_ever_and_those_who_have_it_keep_it() 
     growing = GrowingNames([])
     states: list[tuple[int, Names]] = []
     for number in range(3 * _MOST_FORGOTTEN):
-        growing.add(f"name-{number}")
+        growing.extend([f"name-{number}"])
         if number >= 10:
             growing.forget(1)
         if number % 1000 == 0:
@@ -96,7 +96,7 @@ def test_what_was_before_and_what_was_added_make_what_is_now(steps: list[tuple[i
     before = growing.now()
     for added, forgotten in steps:
         for _ in range(added):
-            growing.add(f"name-{number}")
+            growing.extend([f"name-{number}"])
             number += 1
         for _ in range(min(forgotten, len(growing.now()))):
             growing.forget(1)

@@ -42,7 +42,7 @@ class Bot:
         """So many events more; returns what is to be saved."""
         first = self.session.settled + 1
         for number in range(first, first + count):
-            self.growing.add(f"C2C_MESSAGE_CREATE {number}")
+            self.growing.extend([f"C2C_MESSAGE_CREATE {number}"])
         while len(self.growing.now()) > remembers:
             self.growing.forget(1)
         last = first + count - 1

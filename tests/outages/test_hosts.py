@@ -74,7 +74,7 @@ def _one_for_all(patch: pytest.MonkeyPatch) -> None:
 
     def share(self: Conversation, *args: Any, **kwargs: Any) -> None:
         make(self, *args, **kwargs)
-        self.heartbeat = self.beats = heartbeat
+        self.heartbeat = heartbeat
 
     patch.setattr(Conversation, "__init__", share)
 

@@ -55,9 +55,10 @@ class Names(Sequence[str]):
         this one has grown from."""
         if not isinstance(earlier, Names) or earlier._log is not self._log:
             return None
-        if not earlier._start <= self._start <= earlier._stop <= self._stop:
+        known = earlier._stop
+        if not earlier._start <= self._start <= known <= self._stop:
             return None
-        return tuple(self._log[earlier._stop : self._stop])
+        return tuple(self._log[known : self._stop])
 
 
 class GrowingNames:

@@ -64,6 +64,8 @@ class SessionRows:
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
+        self._execute = database.cursor().execute
+        """For what returns no rows, and is not worth a cursor of its own."""
         self._written: dict[Key, _Written] = {}
 
     def load(self, app_id: str, shard: tuple[int, int]) -> tuple[Session, float] | None:
@@ -83,7 +85,8 @@ class SessionRows:
         A session that was not saved before is forced to the disk. Of what is saved later a crash of the machine may
         take something back: what was settled then comes again.
         """
-        key = session.app_id, *session.shard
+        shard, shards = session.shard
+        key = session.app_id, shard, shards
         written = self._written.pop(key, None)  # Once a save fails nobody knows what there is.
         added = None if written is None or written.changes == _MOST_CHANGES else _growth(written.session, session)
         if written is None or added is None:
@@ -92,12 +95,14 @@ class SessionRows:
                 self._database.execute("PRAGMA wal_checkpoint").close()
             self._written[key] = _Written(session, 0)
             return
-        self._database.execute(
+        self._execute(
             _SAVE_CHANGE,
             (
-                *key, written.changes, session.received, session.settled,
-                _list(session.ahead) if session.ahead else "[]", _list(session.missing) if session.missing else "[]",
-                _list(added), len(session.done), saved_at,
+                session.app_id, shard, shards, written.changes, session.received, session.settled,
+                _numbers(session.ahead) if session.ahead else "[]",
+                _numbers(session.missing) if session.missing else "[]",
+                # As JSON, for which an encoder would be a detour: nearly always it is a name or two.
+                f"[{','.join(map(encode_basestring, added))}]", len(session.done), saved_at,
             ),
         )  # fmt: skip
         written.session = session
@@ -137,9 +142,12 @@ def _growth(written: Session, session: Session) -> tuple[str, ...] | None:
     """The names that are new, None if more than a change's fields has changed."""
     if (session.id, session.intents, session.user) != (written.id, written.intents, written.user):
         return None
-    if not session.done and not written.done:
-        return ()
-    return session.done.grown_from(written.done) if isinstance(session.done, Names) else None
+    done = session.done
+    if isinstance(done, Names):
+        grown = done.grown_from(written.done)
+        if grown is not None:
+            return grown
+    return None if done or written.done else ()
 
 
 def _with_changes(session: Session, saved_at: float, changes: list[tuple[Any, ...]]) -> tuple[Session, float]:
@@ -174,6 +182,5 @@ def _items(text: Any, kind: type[Any]) -> list[Any]:
     return items
 
 
-def _list(items: Sequence[int] | Sequence[str]) -> str:
-    """As JSON, for which an encoder would be a detour: nearly always it is a name or two."""
-    return f"[{','.join([encode_basestring(item) if isinstance(item, str) else str(item) for item in items])}]"
+def _numbers(numbers: Sequence[int]) -> str:
+    return f"[{','.join(map(str, numbers))}]"

@@ -102,11 +102,14 @@ class Memory:
 
     def remember(self, names: tuple[str, ...], now: float) -> None:
         """One dispatch more; the oldest one beyond ``size`` is forgotten."""
-        self._noted().append((now, names))
+        self.remember_all(((now, names),))
 
-    def remember_all(self, traces: Iterable[Trace]) -> None:
-        """Dispatches that were traced, each from when it came."""
-        self._noted().extend(traces)
+    def remember_all(self, traces: Iterable[tuple[float, tuple[str, ...]] | Trace]) -> None:
+        """Dispatches that were traced, or whose names are known, each from when it came."""
+        log = self._log
+        if log is None:
+            log = self._log = deque(maxlen=self._size)
+        log.extend(traces)
 
     def knows(self, names: tuple[str, ...], now: float) -> bool:
         """Whether a dispatch with one of these names was remembered within ``life``."""
@@ -130,11 +133,6 @@ class Memory:
             if roll is None:
                 roll = self._roll = Roll(index)
         return roll.now(2 * self._size, now - self._life)
-
-    def _noted(self) -> deque[tuple[float, tuple[str, ...]] | Trace]:
-        if self._log is None:
-            self._log = deque(maxlen=self._size)
-        return self._log
 
     def _fold(self, now: float) -> OrderedDict[str, float]:
         """The index, with all that was noted."""

@@ -34,7 +34,7 @@ class Route:
     The methods raise that or :class:`ssl.SSLError`; the route is of no use then.
     """
 
-    __slots__ = ("_layers", "_outgoing", "_proxy", "_tunnel", "address", "bare", "ended", "established")
+    __slots__ = ("_layers", "_only", "_outgoing", "_proxy", "_tunnel", "address", "bare", "ended", "established")
 
     def __init__(
         self,
@@ -59,6 +59,8 @@ class Route:
             self._layers.append(_tls(make_context(), host))
         self.bare = not self._layers
         """Whether there is nothing on the way: what comes is what the host says."""
+        self._only: Layer | None = None
+        """The layer that all goes through, once it stands, if there is but one."""
         self._outgoing = bytearray()
         self.established = False
         """Whether the host hears what is sent: every layer stands."""
@@ -76,7 +78,12 @@ class Route:
 
     def receive_data(self, data: bytes) -> bytes:
         """Bytes came; ``b""`` is the end of the stream. Returns what the host says with them."""
-        return self._receive(data, 0)
+        only = self._only
+        if only is None:
+            return self._receive(data, 0)
+        said = only.receive_data(data)
+        self.ended = only.ended
+        return said
 
     def send_data(self, data: bytes) -> None:
         """Say ``data`` to the host."""
@@ -93,6 +100,8 @@ class Route:
 
     def data_to_send(self) -> bytes:
         """What is to be sent now, if anything."""
+        if self._only is not None and not self._outgoing:
+            return self._only.data_to_send()
         if self._layers:
             self._carry_out()
         if not self._outgoing:
@@ -124,6 +133,7 @@ class Route:
     def _start_layer(self, depth: int) -> None:
         if depth == len(self._layers):
             self.established = True
+            self._only = self._layers[0] if depth == 1 else None
         else:
             self._layers[depth].start()
 

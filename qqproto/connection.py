@@ -150,6 +150,7 @@ class QQGatewayConnection:
             except (ValueError, RecursionError) as error:
                 websocket.given = message
                 self._on_refused(message, error, now)
+                websocket.given = None
             else:
                 receive_value(value, message, now)
             if conversation.ending is not None:

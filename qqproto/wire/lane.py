@@ -49,7 +49,7 @@ class Lane(Generic[Other]):
         self._fragments = 0
         self._control = 0
         self.given: bytes | None = None
-        """The last payload of an ordinary frame that was handed out."""
+        """The payload of an ordinary frame that is handed out just now; it may be large, and is not kept for longer."""
 
     @abstractmethod
     def _other(self, data: bytes | bytearray) -> Iterable[Other]:
@@ -79,6 +79,7 @@ class Lane(Generic[Other]):
         if self._body is not None:
             at = self._fill(self._body, data)
             yield from self._filled_up(self._body)
+            self.given = None
         elif self._head:
             data = self._head + data
         end = len(data)
@@ -98,6 +99,7 @@ class Lane(Generic[Other]):
                     return
                 self.given = payload = data[start:stop]
                 yield payload
+                self.given = None
             else:
                 yield from self._header(first, data[at:start], length)
                 if stop > end:

@@ -547,3 +547,12 @@ def test_no_bytes_make_it_raise(reads: list[bytes], upgraded: bool) -> None:
     items = hear(websocket, *([accept(request)] if upgraded else []), *reads)
     endings = [item for item in items if not isinstance(item, (str, bytes, Pinged))]
     assert endings in ([], items[-1:])
+
+
+@pytest.mark.parametrize("cut", [0, 500])
+def test_what_was_handed_out_is_not_kept(cut: int) -> None:
+    websocket, data = opened(), frame(TEXT, b"[" * 100_000)
+    for part in (data[: len(data) - cut], data[len(data) - cut :]):
+        for item in websocket.receive(part) if part else ():
+            assert item is websocket.given
+    assert websocket.given is None

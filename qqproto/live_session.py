@@ -8,7 +8,7 @@ from qqproto.config import ShardConfig
 from qqproto.events import Dispatch
 from qqproto.memory import Memory, Trace, names_in, trace_of
 from qqproto.policy import Policy
-from qqproto.session import Draft, Session, User
+from qqproto.session import Session, User
 from qqproto.settlement import Settlement
 
 MANY = 256
@@ -205,10 +205,15 @@ class LiveSession:
             self.fold()
         settlement = self._settlement
         settled, ahead, missing = settlement.standing
-        draft = Draft()
-        draft.id, draft.user = self.id, self.user
-        draft.app_id, draft.shard, draft.intents = config.app_id, config.shard, int(config.intents)
-        draft.received, draft.settled = settlement.received, settled
-        draft.ahead, draft.missing = ahead, missing
-        draft.done = self._recall.done.names(self._now)
-        return draft.finish()
+        return Session(
+            id=self.id,
+            app_id=config.app_id,
+            shard=config.shard,
+            intents=int(config.intents),
+            received=settlement.received,
+            settled=settled,
+            user=self.user,
+            ahead=ahead,
+            missing=missing,
+            done=self._recall.done.names(self._now),
+        )

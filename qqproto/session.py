@@ -89,32 +89,6 @@ class Session:
         )
 
 
-class Draft:
-    """A :class:`Session` in the making; whoever has set all of its fields calls :meth:`finish`.
-
-    One is made for each save. The ``__init__`` of a frozen dataclass goes around the lock for each field, with a call
-    for each, and that is most of what the value costs.
-    """
-
-    __slots__ = Session.__slots__
-
-    id: str
-    app_id: str
-    shard: tuple[int, int]
-    intents: int
-    received: int
-    settled: int
-    user: User
-    ahead: tuple[int, ...]
-    missing: tuple[int, ...]
-    done: Sequence[str]
-
-    def finish(self) -> Session:
-        """The session that this has become: it is the same object, and is locked from now on."""
-        self.__class__ = Session  # type: ignore[assignment]  # Both have the same slots.
-        return self  # type: ignore[return-value]  # It is one now.
-
-
 def _text(fields: dict[str, Any], name: str) -> str:
     value = fields.get(name)
     if not isinstance(value, str):

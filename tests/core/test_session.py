@@ -1,15 +1,13 @@
 from __future__ import annotations
 
 import json
-import pickle
-from dataclasses import FrozenInstanceError, fields, replace
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from qqproto import Session, ShardConfig, User
-from qqproto.session import Draft
 
 CONFIG = ShardConfig("11111111", 1 << 25, (2, 8))
 SESSION = Session(
@@ -37,18 +35,6 @@ def test_another_bots_or_layouts_or_intents_session_does_not_fit(other: ShardCon
 
 def test_a_saved_session_comes_back_as_it_was() -> None:
     assert Session.from_bytes(SESSION.to_bytes()) == SESSION
-
-
-def test_a_draft_becomes_a_session_like_any_other() -> None:
-    draft = Draft()
-    for field in fields(SESSION):
-        setattr(draft, field.name, getattr(SESSION, field.name))
-    session = draft.finish()
-    assert type(session) is Session
-    assert session == SESSION == pickle.loads(pickle.dumps(session))
-    assert (hash(session), repr(session)) == (hash(SESSION), repr(SESSION))
-    with pytest.raises(FrozenInstanceError):
-        draft.settled = 9
 
 
 def change(**fields: object) -> bytes:

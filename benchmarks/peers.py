@@ -27,7 +27,7 @@ from qqproto import (
     GatewayInfo,
     IdentifySlot,
     OpenConnection,
-    Policy,
+    QQGatewayConnection,
     ReserveIdentify,
     SendData,
     Shard,
@@ -35,7 +35,8 @@ from qqproto import (
     Token,
 )
 from qqproto.decoding import Loads
-from qqproto.wire.websocket import WebSocket
+
+URL = "ws://localhost/"
 
 Run = Callable[[Sequence[bytes]], int]
 """Takes the chunks, returns how many dispatches came out."""
@@ -99,7 +100,7 @@ def aiohttp() -> Run:
 
 def websockets() -> Run:
     """websockets' sans-IO protocol and ``json.loads``."""
-    protocol = ClientProtocol(parse_uri("ws://localhost/"), state=OPEN, max_size=16 << 20)
+    protocol = ClientProtocol(parse_uri(URL), state=OPEN, max_size=16 << 20)
 
     def run(chunks: Sequence[bytes]) -> int:
         count = 0
@@ -163,21 +164,36 @@ def wsproto_codec() -> Run:
     return run
 
 
+class _Taken:
+    """In the place of a conversation: it counts what it is told."""
+
+    ending = None
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def bytes_received(self, now: float) -> None: ...
+
+    def receive_value(self, value: object, message: str | bytes, now: float) -> None:
+        self.count += bool(value)
+
+
 def lane(*, decoded: bool = True) -> Run:
-    """qqproto's WebSocket, which is a lane before wsproto, to texts; or to bytes, as it hands them to the decoder."""
-    websocket = WebSocket("ws://localhost/", {}, Policy())
+    """qqproto's WebSocket, a lane before wsproto, as a connection reads it: to texts, or to bytes for the decoder."""
+    connection: Any = QQGatewayConnection(ShardConfig("1", 1 << 25), URL, Token("token"), random=lambda: 0.5)
     server = WSConnection(ConnectionType.SERVER)
-    server.receive_data(websocket.handshake())
+    connection.connection_opened(0.0)
+    server.receive_data(connection.next_output().data)
     list(server.events())
-    list(websocket.receive(server.send(AcceptConnection())))
+    connection.receive_data(server.send(AcceptConnection()), 0.0)
+    taken = connection.conversation = _Taken()
+    connection._decode = bytes.decode if decoded else bytes
 
     def run(chunks: Sequence[bytes]) -> int:
-        count = 0
+        taken.count = 0
         for chunk in chunks:
-            for message in websocket.receive(chunk):
-                assert isinstance(message, bytes)
-                count += bool(message.decode() if decoded else message)
-        return count
+            connection.receive_data(chunk, 0.0)
+        return taken.count
 
     return run
 
@@ -202,7 +218,7 @@ def live_shard(loads: Loads = json.loads) -> tuple[Shard, int]:
         if isinstance(output, FetchToken):
             shard.answer(output.id, Token("token"), 0.0)
         elif isinstance(output, FetchGateway):
-            shard.answer(output.id, GatewayInfo("ws://localhost/"), 0.0)
+            shard.answer(output.id, GatewayInfo(URL), 0.0)
         elif isinstance(output, OpenConnection):
             connection = output.id
             shard.connection_opened(connection, 0.0)

@@ -262,13 +262,9 @@ class Conversation:
             if type(sequence) is not int or sequence < 1:
                 sequence = None
             trace = (now, id, kind, named, sequence or 0)
-            new, redelivered = live.take(trace), live.redelivering
-            if self.phase is _AUTH:
-                self._replayed += new
-                self._await_ready(now)
-            if not new:
-                self._outbox.count("repetitions")
+            if not self._is_new(live, trace):
                 return
+            redelivered = live.redelivering
         # Field by field: so a dataclass is made in half the time that its __init__ takes.
         dispatch = _new(Dispatch)
         dispatch.type = kind
@@ -421,6 +417,16 @@ class Conversation:
             self._resume(self.live, now)
         else:
             self._ask_for_slot(now)
+
+    def _is_new(self, live: LiveSession, trace: Trace) -> bool:
+        """Judge a dispatch that is not simply the next one; a repetition is counted."""
+        new = live.take(trace)
+        if self.phase is _AUTH:
+            self._replayed += new
+            self._await_ready(trace[0])
+        if not new:
+            self._outbox.count("repetitions")
+        return new
 
     def _on_session(self, kind: str, envelope: dict[str, Any], message: str | bytes, now: float) -> None:
         if kind == "READY":

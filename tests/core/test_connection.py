@@ -278,6 +278,15 @@ def test_what_is_no_json_is_told_and_the_link_stays() -> None:
     socket.only(Dispatch)
 
 
+def test_what_is_no_json_is_not_kept() -> None:
+    """It may be long, and the next message may be hours away."""
+    socket = Socket()
+    socket.up()
+    socket.receive(frame(TEXT, b"no JSON " * 10))
+    assert socket.machine._websocket.given is None
+    assert socket.only(Malformed)
+
+
 @pytest.mark.parametrize(("settle", "settled"), [("delivery", 2), ("manual", 1)])
 def test_handing_out_settles_or_the_application_does(settle: Any, settled: int) -> None:
     socket = Socket(config=ShardConfig("11111111", 1 << 25, settle=settle))

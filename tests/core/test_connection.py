@@ -284,7 +284,7 @@ def test_what_is_no_json_is_not_kept() -> None:
     socket.up()
     socket.receive(frame(TEXT, b"no JSON " * 10))
     assert socket.machine._websocket.given is None
-    assert socket.only(Malformed)
+    assert socket.only(Malformed).what == "a message that is not JSON"
 
 
 @pytest.mark.parametrize(("settle", "settled"), [("delivery", 2), ("manual", 1)])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import gc
+import contextlib
+import itertools
 import json
+import os
 import signal
 import threading
 import time
@@ -17,6 +19,7 @@ from qqproto_transports.sync import BotAccount, Unavailable, open_gateway
 from tests.scenarios.bots import INTENTS
 from tests.scenarios.drivers import eventually
 from tests.scenarios.threads import GUARD
+from tests.transports.interruptions import Interrupted, in_cpython, interrupter
 from tests.transports.servers import closed_port, silence
 from tests.transports.threads import beside, bot_at, hung_look_ups, nothing_left_behind, ours, platform
 
@@ -219,34 +222,31 @@ def test_a_system_without_threads_is_told_as_a_failure(monkeypatch: pytest.Monke
 # -- interrupted -------------------------------------------------------------------------------------------------------
 
 
-class Interrupted(Exception):
-    """What a host's signal handler may raise, as Python's own raises KeyboardInterrupt."""
+@in_cpython
+def test_an_exception_out_of_a_signal_handler_hurts_only_who_asked_wherever_it_comes() -> None:
+    with interrupter() as interrupt:
+        for instruction in itertools.count(1):
+            account = BotAccount(CREDENTIALS, http=Desk())
+            with contextlib.suppress(Interrupted):
+                interrupt.at(instruction, account.token)
+            if not interrupt.came:
+                break
+            assert account.token().value in ("token-1", "token-2")  # Nobody waited for the first, or somebody did.
+            eventually(lambda: ours() == [])
+    assert instruction > 200
 
 
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timers that send signals")
-def test_an_exception_out_of_a_signal_handler_hurts_only_who_waits() -> None:
-    """It comes between any two instructions of the main thread; the account goes on in one piece."""
-
-    def interrupt(*args: object) -> None:
-        raise Interrupted
-
-    def token_interrupted_after(seconds: float) -> None:
-        signal.setitimer(signal.ITIMER_REAL, seconds)
-        account.token(timeout=GUARD)
+@in_cpython
+def test_an_exception_out_of_a_signal_handler_ends_the_wait_for_a_token() -> None:
+    def answer(request: HTTPRequest) -> HTTPResponse:
+        if not desk.asked:
+            os.kill(os.getpid(), signal.SIGALRM)
+        return desk(request)
 
     desk = Desk(answering=False)
-    account = BotAccount(CREDENTIALS, http=desk)
-    before = signal.signal(signal.SIGALRM, interrupt)
-    gc.collect()
-    gc.disable()  # What is raised while it calls back, hypothesis's clock of it say, Python throws away.
-    try:
-        for number in range(50):
-            with pytest.raises(Interrupted):
-                token_interrupted_after(0.0005 + 0.00007 * number)
-    finally:
-        gc.enable()
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+    account = BotAccount(CREDENTIALS, http=answer)
+    with interrupter(), pytest.raises(Interrupted):
+        account.token()
     desk.may_answer.set()
     assert account.token().value.startswith("token-")
     eventually(lambda: ours() == [])

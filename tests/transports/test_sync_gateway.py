@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import itertools
 import json
 import logging
 import os
@@ -35,12 +36,14 @@ from qqproto import (
 from qqproto.testing import Refusal
 from qqproto_transports._clock import clock
 from qqproto_transports._sync_stream import SyncStream
+from qqproto_transports.stores import MemoryStore
 from qqproto_transports.sync import BotAccount, Gateway, GatewayStopped, open_gateway, run
 from tests.scenarios.bots import INTENTS, QUICK
 from tests.scenarios.drivers import eventually
 from tests.scenarios.stage import Stage
 from tests.scenarios.threads import GUARD
 from tests.transports.bots import Buggy
+from tests.transports.interruptions import Interrupted, in_cpython, interrupter
 from tests.transports.loops import open_files
 from tests.transports.servers import silence
 from tests.transports.threads import beside, bot_at, nothing_left_behind, ours, platform, until
@@ -393,6 +396,62 @@ def test_a_ctrl_c_while_it_waits_says_goodbye_and_leaves_nothing(stage: Stage) -
     finally:
         signal.signal(signal.SIGALRM, before)
     stage.until(lambda: stage.platform.sessions == {})
+
+
+@in_cpython
+def test_an_exception_out_of_a_signal_handler_hurts_only_who_waits_wherever_it_comes(stage: Stage) -> None:
+    """A host that goes on after it has a gateway that lives: nothing is taken for ever."""
+
+    def take() -> None:
+        assert gateway.wait_connected(GUARD)
+        assert not gateway.wait_online(0.0) or gateway.online
+        next(gateway)
+
+    with bot_at(stage, settle="delivery") as gateway, interrupter() as interrupt:
+        until(gateway, is_ready)
+        for instruction in itertools.count(1):
+            stage.say("hello")
+            with contextlib.suppress(Interrupted):
+                interrupt.at(instruction, take)
+            if not interrupt.came:
+                break
+            assert gateway.status()[0].connected
+    assert instruction > 200
+    assert gateway.stopped is not None
+
+
+@in_cpython
+def test_an_exception_out_of_a_signal_handler_at_the_door_leaves_no_thread(stage: Stage) -> None:
+    with interrupter() as interrupt:
+        for instruction in itertools.count(1):
+            gateway = bot_at(stage)
+            with contextlib.suppress(Interrupted):
+                interrupt.at(instruction, gateway.__enter__)
+            if not interrupt.came:
+                gateway.__exit__(None, None, None)
+                break
+            eventually(lambda: ours() == [])
+
+
+@in_cpython
+def test_an_exception_out_of_a_signal_handler_on_the_way_out_leaves_no_thread() -> None:
+    """At every 61st instruction: there are more than two thousand."""
+    came = True
+    instruction = 20  # Before, the block has not begun to be left.
+    while came:
+        with platform() as stage, interrupter() as interrupt:
+            for _ in range(9):  # More than that the platform takes for a flood.
+                gateway = bot_at(stage, store=MemoryStore())
+                gateway.__enter__()
+                until(gateway, is_ready)
+                with contextlib.suppress(Interrupted):
+                    interrupt.at(instruction, lambda gateway=gateway: gateway.__exit__(None, None, None))  # type: ignore[misc]
+                came = interrupt.came
+                if not came:
+                    break
+                eventually(lambda: ours() == [])
+                instruction += 61
+    assert instruction > 1000
 
 
 def test_a_thread_that_cannot_be_started_is_told_at_the_door(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

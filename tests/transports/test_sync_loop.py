@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from queue import SimpleQueue
 
@@ -125,7 +126,7 @@ def test_while_nobody_runs_it_who_posts_does_it_himself() -> None:
 
 
 def test_catching_up_is_for_one_at_a_time_and_forgets_nothing() -> None:
-    """The second finds the first at it, and leaves his post to him."""
+    """The second waits for the first."""
     called: list[str] = []
     loop = Loop(clock, print)
     at_it, may_go_on = threading.Event(), threading.Event()
@@ -136,15 +137,16 @@ def test_catching_up_is_for_one_at_a_time_and_forgets_nothing() -> None:
         called.append("first")
 
     loop.post(take_time)
-    first = threading.Thread(target=loop.catch_up)
-    first.start()
-    assert at_it.wait(GUARD)
-    loop.post(lambda: called.append("second"))
-    loop.catch_up()
-    assert called == []
-    may_go_on.set()
-    first.join(GUARD)
-    assert called == ["first", "second"]
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(loop.catch_up)
+        assert at_it.wait(GUARD)
+        loop.post(lambda: called.append("second"))
+        second = pool.submit(loop.catch_up)
+        assert called == []
+        may_go_on.set()
+        first.result(GUARD)
+        second.result(GUARD)
+        assert called == ["first", "second"]
 
 
 def test_while_a_thread_runs_it_nobody_else_does() -> None:

@@ -18,11 +18,10 @@ from qqproto_transports._account import AccountCore, token_in
 from qqproto_transports._clock import clock as system_clock
 from qqproto_transports._common import Proxy, Unavailable
 from qqproto_transports._egress import Egress
-from qqproto_transports._failures import Failed
 from qqproto_transports._sync_http import HTTPExchange, exchange_by
 from qqproto_transports._sync_process import Home
 from qqproto_transports._sync_runners import LAST_RITES, SyncAccountRunner
-from qqproto_transports._sync_threads import Helper, join, wait_for
+from qqproto_transports._sync_threads import NO_THREAD, Latch, in_one_piece, join, wait_for
 
 if TYPE_CHECKING:
     import httpx
@@ -108,17 +107,17 @@ class _Inquiry:
         self._question = question
         self._answer: Token | Failure | None = None
         self._error: BaseException | None = None
-        self._enough = threading.Event()
-        self._helper = Helper(self._ask, "token")
+        self._answered = Latch()
+        self._enough = Latch()
+        self._thread = threading.Thread(target=self._ask, name="qqproto token", daemon=True)
 
     def answer_within(self, seconds: float) -> Token | Failure:
         """The answer; raises what is none."""
-        self._helper.begin().add_done_callback(lambda outcome: self._enough.set())
-        wait_for(self._enough.wait, seconds)
-        if self._error is None and self._helper.outcome.done():
-            self._error = self._helper.outcome.exception()
-        if isinstance(self._error, Failed):
-            return self._error.failure
+        try:
+            in_one_piece(self._thread.start)
+        except RuntimeError:
+            return NO_THREAD
+        wait_for(self._answered.wait, seconds)
         if self._error is not None:
             raise self._error
         return self._answer or Failure(FailureKind.TIMEOUT, f"no access token within {seconds:g} s")
@@ -126,7 +125,7 @@ class _Inquiry:
     def end(self) -> None:
         """Nobody waits any more."""
         self._enough.set()
-        join([self._helper], LAST_RITES)
+        join([self._thread], LAST_RITES)
         self._runner.calm()
 
     # -- what the account says, in whichever thread ---------------------------------------------------------------
@@ -134,19 +133,27 @@ class _Inquiry:
     def answer(self, id: int, value: Token | GatewayInfo | IdentifySlot | Failure) -> None:
         if isinstance(value, (Token, Failure)):
             self._answer = value
-        self._enough.set()
+        self._finish()
 
     def bug(self, error: BaseException) -> None:
         self._error = error
-        self._enough.set()
+        self._finish()
 
     # -- steps ----------------------------------------------------------------------------------------------------
 
+    def _finish(self) -> None:
+        """The thread goes as well: who has asked may be interrupted before it gets to say so."""
+        self._answered.set()
+        self._enough.set()
+
     def _ask(self) -> None:
-        self._runner.attach(self)
         try:
-            self._runner.ask(self, self._question)
-            self._enough.wait()
-        finally:
-            self._runner.withdraw(self, self._question.id)
-            self._runner.detach(self)
+            self._runner.attach(self)
+            try:
+                self._runner.ask(self, self._question)
+                self._enough.wait()
+            finally:
+                self._runner.withdraw(self, self._question.id)
+                self._runner.detach(self)
+        except BaseException as error:
+            self.bug(error)

@@ -14,7 +14,7 @@ from qqproto_transports._gateway import Crew
 from qqproto_transports._keeper import Keeper
 from qqproto_transports._sync_loop import Alarm, Loop
 from qqproto_transports._sync_runners import LAST_RITES, SyncAccountRunner, SyncShardRunner
-from qqproto_transports._sync_threads import join, wait_for
+from qqproto_transports._sync_threads import Latch, in_one_piece, join, wait_for
 from qqproto_transports.stores import SessionStore
 
 
@@ -28,9 +28,8 @@ class SyncCrew(Crew[SyncShardRunner]):
         self._thread: threading.Thread | None = None
         self.lock = threading.RLock()
         """What a signal handler interrupts may have taken it, and then the handler may take it too."""
-        self.news = threading.Condition(self.lock)
-        """Notified of whatever happens."""
-        self._changes = 0
+        self._waiting: set[Latch] = set()
+        """Whose threads look again whatever happens. No condition: it is written in Python, as an Event is."""
         self._dismissed = False
 
     @property
@@ -40,22 +39,22 @@ class SyncCrew(Crew[SyncShardRunner]):
 
     def enter(self, begin: Callable[[], object]) -> None:
         """Let there be a thread, and ``begin`` in it."""
-        self.loop.open()
         thread = threading.Thread(target=self._live, name="qqproto gateway", daemon=True)
         try:
-            thread.start()
-        except BaseException:
-            self.loop.close()
+            in_one_piece(partial(self._start, thread))
+            self._thread = thread
+            _sync_process.ends_by(self.loop, self.drop)
+            self.loop.post(begin)
+        except RuntimeError:  # The system has no thread left.
             raise
-        self._thread = thread
-        _sync_process.ends_by(self.loop, self.drop)
-        self.loop.post(begin)
+        except BaseException:  # A Ctrl-C, say. If there is a thread, or one is about to be, it goes again.
+            self.loop.post(self._dismiss)
+            raise
 
     def changed(self) -> None:
         """Something happened: those who wait look again."""
-        with self.news:
-            self._changes += 1
-            self.news.notify_all()
+        for latch in list(self._waiting):
+            latch.set()
 
     def check_thread(self) -> None:
         """Raises RuntimeError in the crew's own thread, where nobody may wait for what only it can bring."""
@@ -66,11 +65,13 @@ class SyncCrew(Crew[SyncShardRunner]):
         """Wait until ``condition`` holds or the time is up."""
         self.check_thread()
         deadline = math.inf if timeout is None else time.monotonic() + timeout
-        while True:
-            seen = self._changes
-            if condition() or deadline <= time.monotonic():
-                return
-            wait_for(partial(self._await_change, seen), None if timeout is None else deadline - time.monotonic())
+        latch = Latch()
+        try:
+            self._waiting.add(latch)
+            while not condition() and (left := deadline - time.monotonic()) > 0:
+                wait_for(latch.wait, left)
+        finally:
+            self._waiting.discard(latch)
 
     def ask_to_close(self, *, keep_session: bool = False) -> None:
         """Say goodbye soon. From any thread and any signal handler."""
@@ -87,6 +88,14 @@ class SyncCrew(Crew[SyncShardRunner]):
 
     # -- steps ----------------------------------------------------------------------------------------------------
 
+    def _start(self, thread: threading.Thread) -> None:
+        self.loop.open()
+        try:
+            thread.start()
+        except BaseException:
+            self.loop.close()
+            raise
+
     def _live(self) -> None:
         self.loop.run(lambda: self._dismissed)
 
@@ -94,10 +103,6 @@ class SyncCrew(Crew[SyncShardRunner]):
         for runner in self.runners:
             runner.abandon()
         self._dismissed = True
-
-    def _await_change(self, seen: int, seconds: float) -> bool:
-        with self.news:
-            return self.news.wait_for(lambda: self._changes != seen, seconds)
 
     def _on_bug(self, error: BaseException) -> None:
         for runner in self.runners:

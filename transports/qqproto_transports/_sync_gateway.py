@@ -22,7 +22,7 @@ from qqproto_transports._sync_account import BotAccount
 from qqproto_transports._sync_crew import SyncCrew, SyncKeeper
 from qqproto_transports._sync_process import Home
 from qqproto_transports._sync_runners import LAST_RITES, SyncShardRunner
-from qqproto_transports._sync_threads import SLICE, join
+from qqproto_transports._sync_threads import join
 from qqproto_transports.stores import SessionStore
 
 if TYPE_CHECKING:
@@ -119,18 +119,23 @@ class Gateway(GatewayCore[SyncShardRunner]):
             raise RuntimeError("a gateway is entered once: open another one")
         self._home.settle()
         self.account.home.settle()
-        self._all.enter(self._begin)
-        return self
+        try:
+            self._all.enter(self._begin)
+            return self
+        except BaseException:  # The block that would leave it is not there yet.
+            self._all.drop()
+            raise
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if self._home.is_elsewhere:
-            return
         try:
+            if self._home.is_elsewhere:
+                return
             self.shut()
         finally:
-            self._all.drop()
-            if self._keeper is not None:
-                self._all.loop.ask(self._keeper.end)
+            if not self._home.is_elsewhere:
+                self._all.drop()
+                if self._keeper is not None:
+                    self._all.loop.ask(self._keeper.end)
         if error is None:
             self._raise_bug()
 
@@ -205,8 +210,9 @@ class Gateway(GatewayCore[SyncShardRunner]):
             self._readers.add(threading.current_thread())
         self._settle_in_hand()
         with self._all.lock:
-            while (event := self._take()) is None and not self._over:
-                self._wait_for_events()
+            event = self._take()
+        if event is None:
+            event = self._wait_for_event()
         if event is None:
             self._raise_ending()
             raise StopIteration
@@ -279,8 +285,17 @@ class Gateway(GatewayCore[SyncShardRunner]):
         if self._paused and not self._draining and len(self._buffer) <= self._max_buffered // 2:
             super()._relieved()
 
-    def _wait_for_events(self) -> None:
-        if not self._all.entered:
+    def _wait_for_event(self) -> Event | None:
+        """The next one, which has not come yet; None if none will."""
+        if not self._all.entered and not self._over:
             raise RuntimeError("enter the gateway first: with open_gateway(...) as gateway")
-        self._all.check_thread()
-        self._all.news.wait(SLICE)
+        event: Event | None = None
+
+        def has_come() -> bool:
+            nonlocal event
+            with self._all.lock:
+                event = self._take()
+                return event is not None or self._over
+
+        self._all.until(has_come, None)
+        return event

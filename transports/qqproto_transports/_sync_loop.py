@@ -5,7 +5,7 @@ No event loop for anybody else: it calls back, and its callbacks wait for nothin
 
 from __future__ import annotations
 
-import concurrent.futures
+import contextlib
 import heapq
 import itertools
 import math
@@ -18,6 +18,7 @@ from typing import ParamSpec, TypeAlias, TypeVar
 
 from qqproto_transports import _sync_process
 from qqproto_transports._clock import LONGEST_WAIT
+from qqproto_transports._sync_threads import Latch
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -47,12 +48,13 @@ class Loop:
         self._selector: selectors.BaseSelector | None = None
         self._ear: socket.socket | None = None
         self._bell: socket.socket | None = None
-        self._bell_lock = threading.Lock()
-        self._bell_wanted = False
+        self._bell_lock = threading.RLock()
+        """Like the next one it may be taken by the code that a signal interrupts, and by the signal's handler then."""
         self._asleep = False
-        self._owner = threading.Lock()
-        """Who holds it may touch what the callbacks touch."""
+        self._running = False
+        self._catching_up = threading.RLock()
         self._thread: int | None = None
+        """Whose callbacks are called now."""
 
     # -- facts ----------------------------------------------------------------------------------------------------
 
@@ -83,39 +85,43 @@ class Loop:
             self.post(call)
 
     def catch_up(self) -> None:
-        """Do what was posted, if no thread runs it. From any thread and any signal handler; waits for nothing."""
-        while self._inbox and self._owner.acquire(blocking=False):
-            self._thread = threading.get_ident()
-            try:
-                self._do_posted()
-            finally:
-                self._thread = None
-                self._owner.release()
+        """Do what was posted, if no thread runs it. From any thread and any signal handler; waits for others who do."""
+        while self._inbox and not self._running and not self.is_here:
+            self._stand_in(self._do_posted)
 
     def ask(self, question: Callable[[], T]) -> T:
         """What ``question`` gives when the loop calls it, which takes it no longer than a turn. From any thread."""
         if self.is_here:
             return question()
-        answer: concurrent.futures.Future[T] = concurrent.futures.Future()
+        answers: list[T] = []
+        errors: list[BaseException] = []
+        answered = Latch()
 
         def give_answer() -> None:
+            if answers or errors:
+                return
             try:
-                answer.set_result(question())
+                answers.append(question())
             except BaseException as error:
-                answer.set_exception(error)
+                errors.append(error)
+            answered.set()
 
-        self.post(give_answer)
-        self.catch_up()
-        while not answer.done():
-            concurrent.futures.wait([answer], timeout=_ANSWER_SLICE)
+        if self._running:
+            self.post(give_answer)
+        while not (answers or errors):
+            if self._running:
+                answered.wait(_ANSWER_SLICE)
             self.catch_up()
-        return answer.result()
+            self._stand_in(give_answer)
+        if errors:
+            raise errors[0]
+        return answers[0]
 
     # -- for the thread that runs it ------------------------------------------------------------------------------
 
     def open(self) -> None:
         """From now on a thread runs it, or will at once."""
-        self._owner.acquire()
+        self._running = True
         try:
             self._ear, self._bell = socket.socketpair()
             self._ear.setblocking(False)
@@ -129,6 +135,8 @@ class Loop:
 
     def run(self, over: Callable[[], bool]) -> None:
         """Take turns until it is ``over``, and close."""
+        with self._catching_up:
+            pass  # Who began before it was opened comes to an end.
         self._thread = threading.get_ident()
         try:
             while not over():
@@ -178,7 +186,7 @@ class Loop:
         _sync_process.left(self)
         with self._bell_lock:  # A descriptor's number must not be another file's while somebody rings.
             self._close_files()
-        self._owner.release()
+        self._running = False
 
     def die(self) -> None:
         """This is the child of a fork, and the loop's thread is the parent's: close our copies of its files.
@@ -194,6 +202,16 @@ class Loop:
     def add_alarm(self, at: float, alarm: Alarm) -> None:
         heapq.heappush(self._alarms, (at, next(self._numbers), alarm))
 
+    def _stand_in(self, call: Callable[[], object]) -> None:
+        """Call it as the loop's thread would, if there is none."""
+        with self._catching_up:
+            if not self._running:
+                try:
+                    self._thread = threading.get_ident()
+                    call()
+                finally:
+                    self._thread = None
+
     def _close_files(self) -> None:
         for file in (self._selector, self._ear, self._bell):
             if file is not None:
@@ -201,17 +219,11 @@ class Loop:
         self._selector = self._ear = self._bell = None
 
     def _ring_bell(self) -> None:
-        """Wake it. Who finds the lock taken leaves it to its holder, and be it the code that a signal interrupted."""
-        self._bell_wanted = True
-        while self._bell_wanted and self._bell_lock.acquire(blocking=False):
-            try:
-                self._bell_wanted = False
-                if self._bell is not None:
+        """Wake it."""
+        with self._bell_lock:
+            if self._bell is not None:
+                with contextlib.suppress(BlockingIOError):  # It rings already.
                     self._bell.send(b"\0")
-            except BlockingIOError:
-                pass  # It rings already.
-            finally:
-                self._bell_lock.release()
 
     def _look(self, wait: float) -> None:
         """See which sockets are ready, and call those who look after them."""

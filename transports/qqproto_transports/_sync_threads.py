@@ -1,13 +1,15 @@
-"""Helper threads, for calls that can only block."""
+"""Threads: helpers for calls that can only block, and what begins and waits in one piece, whatever signal comes."""
 
 from __future__ import annotations
 
-import math
+import _thread
+import queue
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 from qqproto.failures import Failure, FailureKind
@@ -18,6 +20,9 @@ T = TypeVar("T")
 SLICE = 0.2 if sys.platform == "win32" else 1.0
 """Seconds that a thread waits for another one at a time. Windows lets no Ctrl-C through meanwhile; elsewhere a signal
 that comes in the moment before the wait does not end it."""
+
+
+NO_THREAD = Failure(FailureKind.OTHER, "the system has no thread left")
 
 
 class Helper(threading.Thread, Generic[T]):
@@ -33,11 +38,11 @@ class Helper(threading.Thread, Generic[T]):
         self.outcome: Future[T] = Future()
 
     def begin(self) -> Future[T]:
-        """Start it; returns its outcome."""
+        """Start it; returns its outcome. Not for the main thread, which signals interrupt."""
         try:
             self.start()
         except RuntimeError:
-            self.outcome.set_exception(Failed(Failure(FailureKind.OTHER, "the system has no thread left")))
+            self.outcome.set_exception(Failed(NO_THREAD))
         return self.outcome
 
     def run(self) -> None:
@@ -49,6 +54,55 @@ class Helper(threading.Thread, Generic[T]):
             self.outcome.set_result(result)
 
 
+class Latch:
+    """What one thread waits for, and others set, any number of times.
+
+    An Event is written in Python: an exception out of a signal handler, a Ctrl-C say, that comes between two of its
+    instructions may leave its lock taken for ever.
+    """
+
+    def __init__(self) -> None:
+        self._queue: SimpleQueue[None] = SimpleQueue()
+
+    def set(self) -> None:
+        """Who waits goes on, and who comes to wait does not."""
+        self._queue.put(None)
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait until it is set; False if it was not within so many seconds."""
+        try:
+            self._queue.get(timeout=seconds)
+        except queue.Empty:
+            return False
+        return True
+
+
+def in_one_piece(call: Callable[[], object]) -> None:
+    """Make ``call`` wholly or not at all, and raise what it raises. RuntimeError if the system has no thread for it.
+
+    An exception out of a signal handler that comes in the middle of Python's ``Thread.start`` may leave a thread that
+    hangs before it runs, or one that is listed for ever. It comes in the main thread alone, so that another one makes
+    the call for it; if it comes meanwhile, the call may be made a moment later.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        call()
+        return
+    outcome: SimpleQueue[BaseException | None] = SimpleQueue()
+    _thread.start_new_thread(_make, (call, outcome))
+    error = outcome.get()
+    if error is not None:
+        raise error
+
+
+def _make(call: Callable[[], object], outcome: SimpleQueue[BaseException | None]) -> None:
+    try:
+        call()
+    except BaseException as error:
+        outcome.put(error)
+    else:
+        outcome.put(None)
+
+
 def join(threads: Iterable[threading.Thread], within: float) -> None:
     """Wait until the threads have ended, but for the one that waits, and no longer than ``within`` seconds."""
     deadline = time.monotonic() + within
@@ -57,12 +111,12 @@ def join(threads: Iterable[threading.Thread], within: float) -> None:
             thread.join(max(0.0, deadline - time.monotonic()))
 
 
-def wait_for(wait: Callable[[float], object], seconds: float | None) -> bool:
-    """Call ``wait``, that of an Event say, with a time that it may take, until it gives something true.
+def wait_for(wait: Callable[[float], object], seconds: float) -> bool:
+    """Call ``wait``, that of a Latch say, with a time that it may take, until it gives something true.
 
-    Returns False when ``seconds`` are over before that; None is for ever.
+    Returns False when ``seconds``, which may be infinite, are over before that.
     """
-    deadline = math.inf if seconds is None else time.monotonic() + seconds
+    deadline = time.monotonic() + seconds
     while True:
         left = deadline - time.monotonic()
         if wait(max(0.0, min(left, SLICE))):

@@ -54,6 +54,7 @@ class Interrupter:
         self._left = instruction
         self.came = False
         before = sys.gettrace()
+        sys._getframe().f_trace_opcodes = True  # CPython 3.12 asks for it beforehand.
         try:
             sys.settrace(self._enter)
             return call()
@@ -69,8 +70,10 @@ class Interrupter:
     def _enter(self, frame: FrameType, event: str, arg: object) -> Any:
         if not frame.f_code.co_filename.startswith(_FILES):
             return None
+        trace = self._count if self._left else self._send
+        frame.f_trace = trace  # Which CPython 3.13 wants before it traces instructions.
         frame.f_trace_opcodes, frame.f_trace_lines = True, False
-        return self._count if self._left else self._send
+        return trace
 
     def _count(self, frame: FrameType, event: str, arg: object) -> Any:
         if event == "opcode":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
+import struct
 import tempfile
 import time
 from contextlib import ExitStack
@@ -36,6 +37,10 @@ _PAUSE = 0.004
 """... and shorter than those after which the platform sends what it is asked for; the bot is asleep by then."""
 _BUSY, _BURST = 20_000, 500
 _LONE = 300
+_STEADY, _STEADY_PAUSE = 100, 0.05
+"""Five seconds of a bot's ordinary traffic: each event wakes it up, and one in twenty is saved at once."""
+_REQUEST = struct.Struct("!Hd")
+"""Of a bot to the platform: how many events, and after how many seconds."""
 _NOBODYS = -1
 """No event's sequence."""
 
@@ -53,13 +58,15 @@ def saving(rounds: int) -> list[Figure]:
     try:
         credentials, endpoints = ours.recv()
         measure = partial(_measure, rounds, ours, credentials, endpoints)
-        busy = measure("asyncio", ("unsettled", "settled", "saved"), _BUSY, _BURST)
+        busy = measure("asyncio", ("unsettled", "settled", "saved"), _BUSY, _BURST, _PAUSE)
+        steady = measure("asyncio", ("settled", "saved"), _STEADY, 1, _STEADY_PAUSE)
         return [
             *(
                 figure("saving", f"{kind}, as fast as they come", busy, kind, peer)
                 for kind, peer in (("settled", "unsettled"), ("saved", "settled"))
             ),
-            *(_lone(driver, measure(driver, ("settled", "saved"), _LONE, 1)) for driver in _DRIVERS),
+            figure("saving", "saved, twenty a second, each in a wake-up of its own", steady, "saved", "settled"),
+            *(_lone(driver, measure(driver, ("settled", "saved"), _LONE, 1, _PAUSE)) for driver in _DRIVERS),
         ]
     finally:
         platform.kill()
@@ -68,12 +75,12 @@ def saving(rounds: int) -> list[Figure]:
 
 def _measure(
     rounds: int, pipe: Connection, credentials: Credentials, endpoints: Endpoints,
-    driver: Driver, kinds: tuple[Kind, ...], events: int, burst: int,
+    driver: Driver, kinds: tuple[Kind, ...], events: int, burst: int, pause: float,
 ) -> dict[str, Times]:  # fmt: skip
     times: dict[str, list[float]] = {kind: [] for kind in kinds}
     for number in range(rounds + 1):
         for kind in kinds:
-            seconds = Bot(driver, kind, pipe, events, burst).live(credentials, endpoints)
+            seconds = Bot(driver, kind, pipe, events, burst, pause).live(credentials, endpoints)
             if number:
                 times[kind].append(seconds / events)
     return {kind: Times(found) for kind, found in times.items()}
@@ -101,17 +108,18 @@ _DRIVERS: dict[Driver, Any] = {
 class Bot:
     """Asks the platform for so many events, and counts them.
 
-    With a store and one event at a time it asks for the next one when the one before is saved: that is how it goes with
-    an event a second, only faster.
+    They come ``pause`` seconds after they were asked for. With a store, one event at a time and a short pause, it asks
+    for the next one when the one before is saved: that is how it goes with an event a second, only faster.
     """
 
-    def __init__(self, driver: Driver, kind: Kind, pipe: Connection, events: int, burst: int) -> None:
+    def __init__(self, driver: Driver, kind: Kind, pipe: Connection, events: int, burst: int, pause: float) -> None:
         self._driver = driver
         self._kind = kind
         self._pipe = pipe
         self._events = events
         self._burst = burst
-        self._waits_for_save = kind == "saved" and burst == 1
+        self._pause = pause
+        self._waits_for_save = kind == "saved" and burst == 1 and pause == _PAUSE
         self._heard = self._asked = 0
         self._sequence = _NOBODYS
         self._began = self._seconds = 0.0
@@ -173,7 +181,7 @@ class Bot:
 
     def _ask(self, count: int) -> None:
         self._asked += count
-        os.write(self._pipe.fileno(), count.to_bytes(2, "big"))
+        os.write(self._pipe.fileno(), _REQUEST.pack(count, self._pause))
 
 
 class _Told:
@@ -211,7 +219,8 @@ async def _send_what_is_asked_for(pipe: Connection) -> None:
                 session.dispatch("GROUP_AT_MESSAGE_CREATE", message, gateway.now)
 
         def on_asked() -> None:
-            loop.call_later(_PAUSE, send, int.from_bytes(os.read(pipe.fileno(), 2), "big"))
+            count, pause = _REQUEST.unpack(os.read(pipe.fileno(), _REQUEST.size))
+            loop.call_later(pause, send, count)
 
         loop.add_reader(pipe.fileno(), on_asked)
         pipe.send((gateway.credentials, gateway.endpoints))

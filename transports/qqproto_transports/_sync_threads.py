@@ -66,7 +66,8 @@ class Latch:
 
     def set(self) -> None:
         """Who waits goes on, and who comes to wait does not."""
-        self._queue.put(None)
+        if self._queue.empty():
+            self._queue.put(None)
 
     def wait(self, seconds: float | None = None) -> bool:
         """Wait until it is set; False if it was not within so many seconds."""

@@ -23,6 +23,7 @@ that comes in the moment before the wait does not end it."""
 
 
 NO_THREAD = Failure(FailureKind.OTHER, "the system has no thread left")
+"""What a call that needs a thread fails with, if there is none: like one of the network it may pass."""
 
 
 class Helper(threading.Thread, Generic[T]):

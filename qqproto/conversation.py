@@ -14,11 +14,11 @@ from qqproto.config import ShardConfig
 from qqproto.credentials import Token, authorization
 from qqproto.decoding import Loads, Unread, decoder_of
 from qqproto.errors import LocalProtocolError
+from qqproto.event_names import Trace
 from qqproto.events import Dispatch, LoopLag, Malformed, Ready, Resumed, SettlementLagging
 from qqproto.failures import Failure, FailureKind
 from qqproto.heartbeat import Beat, Heartbeat
 from qqproto.live_session import MANY, LiveSession, Recall
-from qqproto.memory import Trace
 from qqproto.outbox import Outbox, Output
 from qqproto.pacing import IdentifySlot
 from qqproto.policy import Policy

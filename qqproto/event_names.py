@@ -1,42 +1,85 @@
-"""A sequence of names that grows at one end and is forgotten at the other: each state of it is a value, and is free.
+"""What events are called, and a sequence of such names that grows at one end and is forgotten at the other.
 
-A session that is saved has two thousand of them, and the one that is saved after the next event has the same ones, but
-for two. Copying them would cost more than all else that is done for the event.
+Each state of that sequence is a value, and is free: a session that is saved has two thousand names, and the one that is
+saved after the next event has the same ones, but for two. Copying them, or even only working them out, would cost more
+than all else that is done for the event; so who wants them does it when it wants them, in its own thread.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import overload
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeAlias, overload
 
-_MOST_FORGOTTEN = 4096
-"""So many names that are forgotten are kept along, before the others are copied once."""
+from qqproto.events import Dispatch
+from qqproto.protocol.dispatch_types import EVENT_NAMING_TYPES
+
+Trace: TypeAlias = tuple[float, "str | None", str, "str | None", int]
+"""What is kept of a dispatch: when it came, its event id, its type, its ``d.id``, and its sequence, 0 for none."""
+
+Entry: TypeAlias = "tuple[float, tuple[str, ...]] | Trace"
+"""A dispatch that is remembered: when it came, and its names or what they are made of."""
+
+_MOST_FORGOTTEN = 256
+"""So many dispatches that are forgotten are kept along, before the others are copied once."""
+
+
+def trace_of(dispatch: Dispatch, now: float) -> Trace:
+    """The trace of a dispatch that came at ``now``."""
+    data = dispatch.data
+    named = data.get("id") if isinstance(data, dict) else None
+    return now, dispatch.id, dispatch.type, named if type(named) is str else None, dispatch.sequence or 0
+
+
+def names_in(entry: Entry) -> tuple[str, ...]:
+    """What this very event is called: its event id, and for the types whose ``d.id`` names the event, type and
+    ``d.id``.
+
+    The same ``d.id`` under GROUP_AT_MESSAGE_CREATE and under GROUP_MESSAGE_CREATE makes two names: the platform sends
+    both where a group lets the bot read along, and a bot may have subscribed to either.
+    """
+    if len(entry) == 2:
+        return entry[1]
+    _, id, type, named, _ = entry
+    if named and type in EVENT_NAMING_TYPES:
+        return (id, f"{type} {named}") if id else (f"{type} {named}",)
+    return (id,) if id else ()
+
+
+def names_of(dispatch: Dispatch) -> tuple[str, ...]:
+    """The names of a dispatch."""
+    return names_in(trace_of(dispatch, 0.0))
 
 
 class Names(Sequence[str]):
-    """Names, oldest first; immutable, and equal to any tuple or :class:`Names` of the same ones."""
+    """Names, oldest first; immutable, and equal to any tuple or :class:`Names` of the same ones.
 
-    __slots__ = ("_log", "_start", "_stop")
+    They are those of the dispatches from the ``start``-th to before the ``stop``-th that ``grower`` took, of which
+    ``entries`` has all from the ``base``-th on.
+    """
 
-    def __init__(self, names: Iterable[str] = ()) -> None:
-        self._log = list(names)
+    __slots__ = ("_base", "_entries", "_grower", "_start", "_stop")
+
+    def __init__(self, grower: GrowingNames, entries: list[Entry], base: int, start: int, stop: int) -> None:
+        self._grower = grower
+        self._entries = entries
         """Shared, and only ever added to."""
-        self._start = 0
-        self._stop = len(self._log)
+        self._base = base
+        self._start = start
+        self._stop = stop
 
     def __len__(self) -> int:
-        return self._stop - self._start
+        return len(self._all())
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._log[self._start : self._stop])
+        return iter(self._all())
 
     @overload
     def __getitem__(self, index: int) -> str: ...
     @overload
     def __getitem__(self, index: slice) -> tuple[str, ...]: ...
     def __getitem__(self, index: int | slice) -> str | tuple[str, ...]:
-        places = range(self._start, self._stop)
-        return self._log[places[index]] if isinstance(index, int) else tuple(self._log[at] for at in places[index])
+        names = self._all()
+        return names[index] if isinstance(index, int) else tuple(names[index])
 
     def __eq__(self, other: object) -> bool:
         return tuple(self) == tuple(other) if isinstance(other, (Names, tuple)) else NotImplemented
@@ -47,41 +90,65 @@ class Names(Sequence[str]):
     def __repr__(self) -> str:
         return repr(tuple(self))
 
-    def __reduce__(self) -> tuple[type[Names], tuple[tuple[str, ...]]]:
-        return Names, (tuple(self),)  # Without those that are forgotten.
+    def __reduce__(self) -> tuple[type[tuple[str, ...]], tuple[tuple[str, ...]]]:
+        return tuple, (tuple(self),)  # Without those that are forgotten.
 
-    def grown_from(self, earlier: Sequence[str]) -> tuple[str, ...] | None:
-        """What was added to ``earlier``, whose first names may be forgotten since; None if it is not one of those that
-        this one has grown from."""
-        if not isinstance(earlier, Names) or earlier._log is not self._log:
+    def growth_since(self, earlier: Sequence[str]) -> tuple[Sequence[str], int] | None:
+        """What was added to ``earlier``, and how many of its first names are forgotten since; None if it is not one of
+        those that this one has grown from."""
+        if not isinstance(earlier, Names) or earlier._grower is not self._grower:
             return None
-        known = earlier._stop
-        if not earlier._start <= self._start <= known <= self._stop:
+        start, known, base = self._start, earlier._stop, self._base
+        if not earlier._start <= start <= known <= self._stop:
             return None
-        return tuple(self._log[known : self._stop])
+        forgotten = earlier._entries[earlier._start - earlier._base : start - earlier._base]
+        return _names_of_all(self._entries[known - base : self._stop - base]), len(_names_of_all(forgotten))
+
+    def _all(self) -> Sequence[str]:
+        return _names_of_all(self._entries[self._start - self._base : self._stop - self._base])
 
 
 class GrowingNames:
-    """What :class:`Names` are taken from. ``extend`` takes more, the newest last."""
+    """What :class:`Names` are taken from: those of the last ``size`` dispatches."""
 
-    __slots__ = ("_log", "_start", "extend")
+    __slots__ = ("_base", "_entries", "_size", "_start")
 
-    def __init__(self, names: Iterable[str]) -> None:
-        self._begin(list(names))
-
-    def forget(self, count: int) -> None:
-        """So many less, the oldest."""
-        self._start += count
-        if self._start > _MOST_FORGOTTEN:
-            self._begin(self._log[self._start :])  # Those who have the old ones keep them.
-
-    def now(self) -> Names:
-        """As they are."""
-        names = Names.__new__(Names)
-        names._log, names._start, names._stop = self._log, self._start, len(self._log)
-        return names
-
-    def _begin(self, log: list[str]) -> None:
-        self._log = log
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._entries: list[Entry] = []
+        self._base = 0
+        """How many were forgotten for good, and how many ..."""
         self._start = 0
-        self.extend: Callable[[Iterable[str]], None] = log.extend
+        """... no :class:`Names` has any more."""
+
+    def extend(self, entries: Iterable[Entry]) -> None:
+        """Dispatches more, the newest last."""
+        mine = self._entries
+        mine += entries
+        over = len(mine) - self._size
+        if over > _MOST_FORGOTTEN:
+            self._entries = mine[over:]  # Who has the old ones keeps them.
+            self._base += over
+
+    def now(self, since: float) -> Names:
+        """As they are, without those that came before ``since``."""
+        entries, base = self._entries, self._base
+        stop = base + len(entries)
+        start = max(self._start, stop - self._size)
+        while start < stop and entries[start - base][0] < since:
+            start += 1
+        self._start = start
+        return Names(self, entries, base, start, stop)
+
+    def after(self, number: int) -> tuple[list[Entry], int]:
+        """What came after the first ``number`` dispatches and is not forgotten for good, and how many there are."""
+        return self._entries[max(0, number - self._base) :], self._base + len(self._entries)
+
+
+def _names_of_all(entries: list[Entry]) -> Sequence[str]:
+    if len(entries) == 1:
+        return names_in(entries[0])
+    names: list[str] = []
+    for entry in entries:
+        names += names_in(entry)
+    return names

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 from qqproto.config import ShardConfig
+from qqproto.event_names import Trace, names_in, trace_of
 from qqproto.events import Dispatch
-from qqproto.memory import Memory, Trace, names_in, trace_of
+from qqproto.memory import Memory, SavedMemory
 from qqproto.policy import Policy
 from qqproto.session import Session, User
 from qqproto.settlement import Settlement
@@ -26,7 +27,7 @@ class Recall:
 
     def __init__(self, policy: Policy) -> None:
         self.seen = Memory(size=policy.remember_seen, life=policy.remember_for)
-        self.done = Memory(size=policy.remember_done, life=policy.remember_for)
+        self.done = SavedMemory(size=policy.remember_done, life=policy.remember_for)
 
 
 class LiveSession:
@@ -43,8 +44,8 @@ class LiveSession:
     """
 
     __slots__ = (
-        "_busy", "_now", "_recall", "_replaying", "_settled", "_settlement", "expected", "given_up_told", "id",
-        "journal", "lag_told", "redelivering", "restored", "since", "user",
+        "_busy", "_highest", "_now", "_recall", "_replaying", "_settled", "_settlement", "expected", "given_up_told",
+        "id", "journal", "lag_told", "redelivering", "restored", "since", "user",
     )  # fmt: skip
 
     def __init__(self, id: str, user: User, *, since: float, policy: Policy, recall: Recall) -> None:
@@ -61,6 +62,8 @@ class LiveSession:
         self._settlement = Settlement(max_open=policy.max_unsettled, max_missing=policy.max_missing)
         self._recall = recall
         self._now = since
+        self._highest = 0
+        """The highest sequence that was settled in this process."""
         self.journal: list[Trace] = []
         self._settled: list[Trace] = []
         self.expected: int | None = None
@@ -72,8 +75,7 @@ class LiveSession:
         live = cls(session.id, session.user, since=since, policy=policy, recall=recall)
         live.settlement.restore(session.settled, session.ahead, session.missing)
         live.restored = True
-        # Not one by one: the memory counts dispatches, and a dispatch has two names.
-        recall.done.remember(tuple(session.done), since)
+        recall.done.restore(session.done, since)
         return live
 
     @property
@@ -158,33 +160,43 @@ class LiveSession:
 
     def fold(self) -> None:
         """Work the journal into the settlement and the memories."""
-        if not self.journal and not self._settled:
+        came, count = self.journal, len(self._settled)
+        if not came and not count:
             return
-        settlement, recall, came = self._settlement, self._recall, self.journal
-        count = len(self._settled)
+        settlement, recall = self._settlement, self._recall
         settled = self._settled[:count]
         # Another thread may have added to it meanwhile.
         del self._settled[:count]
         if came:
             self._now, self._busy = came[-1][0], True
-        recall.seen.remember_all(came)
-        recall.done.remember_all(settled)
+            recall.seen.remember_all(came)
         if settled == came and not settlement.unsettled:
-            settlement.run_through(came[-1][-1], count)
+            recall.done.remember_all(settled)
+            self._highest = came[-1][-1]
+            settlement.run_through(self._highest, count)
             came.clear()
             return
         # Nearly always this is the last one of the journal before, if anything.
         first = came[0][-1] if came else math.inf
-        earlier = 0
+        earlier, in_order, highest = 0, True, self._highest
         while earlier < count and settled[earlier][-1] < first:
-            settlement.settle(settled[earlier][-1] or None)
+            number = settled[earlier][-1]
+            in_order = in_order and number > highest
+            highest = number
+            settlement.settle(number or None)
             earlier += 1
         within = settled[earlier:]
         many = len(within)
         if within and within == came[:many] and not settlement.unsettled:
-            settlement.run_through(came[many - 1][-1], many)
+            highest = came[many - 1][-1]
+            settlement.run_through(highest, many)
             del came[:many]
             within = []
+        if in_order and not within:
+            recall.done.remember_all(settled)
+            self._highest = highest
+        else:
+            self._remember_done(settled)
         numbers = {trace[-1] for trace in within}
         for trace in within:
             if trace[-1] < first:
@@ -194,6 +206,21 @@ class LiveSession:
             if trace[-1] in numbers:
                 settlement.settle(trace[-1])
         came.clear()
+
+    def _remember_done(self, settled: list[Trace]) -> None:
+        """Remember these, each but once: an application may settle a dispatch again, or late. What has a higher number
+        than all that were settled before is none of them."""
+        done, highest = self._recall.done, self._highest
+        numbers: set[int] = set()
+        new = []
+        for trace in settled:
+            number = trace[-1]
+            if number not in numbers and (number > highest or not done.has(trace)):
+                new.append(trace)
+            if number:
+                numbers.add(number)
+        done.remember_all(new)
+        self._highest = max(highest, *numbers) if numbers else highest
 
     def give_up(self) -> None:
         """Nothing more is heard of this session; what it brought stays known."""

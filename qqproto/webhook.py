@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from qqproto.credentials import Credentials
+from qqproto.event_names import names_of
 from qqproto.events import Dispatch
-from qqproto.memory import Memory, names_of
+from qqproto.memory import Memory
 from qqproto.policy import Policy
 from qqproto.protocol.opcodes import Opcode
 from qqproto.protocol.payloads import sequence_of

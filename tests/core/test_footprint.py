@@ -19,7 +19,7 @@ from wsproto.connection import Connection, ConnectionType
 from wsproto.events import Request
 
 from qqproto import Shard
-from qqproto.memory import Memory
+from qqproto.live_session import Recall
 from qqproto.settlement import Settlement
 from qqproto.wire.websocket import WebSocket
 from tests.core.frames import CONTINUATION, PING, TEXT, frame
@@ -126,8 +126,10 @@ def besides(owner: type, name: str, keep: Callable[[Any], object]) -> Plant:
     return lambda patch: patch.setattr(owner, name, more)
 
 
-def room_for_names(memory: Memory) -> None:
-    memory._log, memory._index = deque(maxlen=memory._size), OrderedDict()
+def room_for_names(recall: Recall) -> None:
+    for memory in (recall.seen, recall.done):
+        memory._index = OrderedDict()
+        memory.remember_all([])
 
 
 def room_for_disorder(settlement: Settlement) -> None:
@@ -147,7 +149,7 @@ def keep_the_engine(websocket: WebSocket) -> None:
 
 
 LEAKS: dict[str, Plant] = {
-    "memories have room before there is anything to remember": besides(Memory, "__init__", room_for_names),
+    "memories have room before there is anything to remember": besides(Recall, "__init__", room_for_names),
     "sequences have room before one is out of order": besides(Settlement, "__init__", room_for_disorder),
     "what the upgrade was made with stays": besides(WebSocket, "send_text", keep_the_upgrade),
     "the engine for frames stays": besides(WebSocket, "send_text", keep_the_engine),

@@ -121,6 +121,32 @@ def test_a_restored_session_remembers_both_names_of_every_dispatch_that_was_save
     assert not come(live, 50, "name-0")
 
 
+def test_what_is_settled_again_is_saved_once_however_it_is_settled() -> None:
+    live = new()
+    for number in (1, 2, 3):
+        come(live, number, f"e-{number}")
+    one, two, three = (event(number, f"e-{number}") for number in (1, 2, 3))
+    for settled in (one, one, three, two, three):
+        live.settle(settled)
+    assert live.value(CONFIG).done == ("e-1", "e-3", "e-2")
+    for settled in (two, one):
+        live.settle(settled)
+    come(live, 4, "e-4")
+    live.settle(event(4, "e-4"))
+    live.settle(three)
+    assert live.value(CONFIG).done == ("e-1", "e-3", "e-2", "e-4")
+
+
+def test_what_has_no_number_is_saved_by_its_names() -> None:
+    live = new()
+    for name in ("a", "b"):
+        assert live.take((100.0, name, "CHANNEL_UPDATE", None, 0))
+    for name in ("a", "b", "a"):
+        live.settle(event(None, name))
+        assert live.unsettled == 0
+    assert live.value(CONFIG).done == ("a", "b")
+
+
 # -- the journal -----------------------------------------------------------------------------------------------------
 
 NUMBERS = st.integers(1, 30)
@@ -192,7 +218,7 @@ class Course:
 
     def end(self) -> list[object]:
         self.take("save", 0)
-        names = self.recall.seen.names(self.now)
+        names = self.recall.done.names(self.now)
         return [*self.heard, names, self.live.busy, self.live.settlement.progress, self.live.settlement.given_up]
 
 

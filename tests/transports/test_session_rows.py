@@ -35,18 +35,16 @@ class Bot:
     """A session that goes on, event by event."""
 
     def __init__(self, shard: int = 0) -> None:
-        self.growing = GrowingNames([])
+        self.growing = GrowingNames(1000)
         self.session = replace(SESSION, shard=(shard, 2))
 
     def handles(self, count: int = 1, *, remembers: int = 20) -> SavedSession:
         """So many events more; returns what is to be saved."""
         first = self.session.settled + 1
-        for number in range(first, first + count):
-            self.growing.extend([f"C2C_MESSAGE_CREATE {number}"])
-        while len(self.growing.now()) > remembers:
-            self.growing.forget(1)
         last = first + count - 1
-        self.session = replace(self.session, received=last + 2, settled=last, done=self.growing.now())
+        self.growing.extend((number, (f"C2C_MESSAGE_CREATE {number}",)) for number in range(first, last + 1))
+        done = self.growing.now(last - remembers + 1)
+        self.session = replace(self.session, received=last + 2, settled=last, done=done)
         return SavedSession(self.session, 1_790_000_000.5 + last)
 
 
@@ -135,7 +133,7 @@ def test_whatever_was_saved_is_loaded(tmp_path_factory: pytest.TempPathFactory, 
                 case "other names":
                     saved = SavedSession(replace(session, done=(*session.done, "x")[1:]), saved.saved_at)
                 case "no names":
-                    bot.growing = GrowingNames([])
+                    bot.growing = GrowingNames(1000)
                     saved = SavedSession(replace(session, done=()), saved.saved_at)
                 case "ended":
                     saved = replace(saved, saved_at=0.0)

@@ -65,7 +65,9 @@ class Keeper(ABC):
         self._done: Callable[[list[Any]], None]
         """What is to be done with the outcomes of the errand ..."""
         self._late: Callable[[BaseException], None] | None = None
-        """... and if it takes too long; None when that was done."""
+        """... and if it takes too long; None when that was done ..."""
+        self._late_at = math.inf
+        """... at that time."""
         self._earliest = -math.inf
         self._at: float | None = None
         self._asked = False
@@ -139,6 +141,9 @@ class Keeper(ABC):
         self.look()
         if self._errand is None or self._at is not None or self._late is None:
             return
+        if self._clock() < self._late_at:
+            self._look_again_at(self._late_at)
+            return
         late, self._late = self._late, None
         late(TimeoutError(f"no answer for {self._policy.store_timeout:g} s"))
         self._changed()
@@ -186,7 +191,9 @@ class Keeper(ABC):
         """Have these calls of the store made; ``done`` gets what each gave or raised, ``late`` may come before it."""
         self._errand = Errand(calls, self._tell_back, awaited=awaited)
         self._done, self._late = done, late
-        self._look_again_at(now + self._policy.store_timeout)
+        self._late_at = now + self._policy.store_timeout
+        if self._at is None or self._at > self._late_at:  # Else it rings before, and sees: most are back by then.
+            self._look_again_at(self._late_at)
         try:
             self._in_thread(self._errand.run)
         except RuntimeError as error:  # The system has no thread to give.

@@ -53,9 +53,10 @@ Key: TypeAlias = tuple[str, int, int]
 
 @dataclass(slots=True)
 class _Written:
-    """What a shard's rows come to, and how many of them are changes."""
+    """What a shard's rows come to, with how many names, and how many of them are changes."""
 
     session: Session
+    remembered: int
     changes: int
 
 
@@ -87,27 +88,32 @@ class SessionRows:
         """
         shard, shards = session.shard
         key = session.app_id, shard, shards
-        written = self._written.pop(key, None)  # Once a save fails nobody knows what there is.
-        added = None if written is None or written.changes == _MOST_CHANGES else _growth(written.session, session)
-        if written is None or added is None:
-            self._save_whole(key, session, saved_at)
-            if written is None or written.session.id != session.id:
-                self._database.execute("PRAGMA wal_checkpoint").close()
-            self._written[key] = _Written(session, 0)
-            return
-        self._execute(
-            _SAVE_CHANGE,
-            (
-                session.app_id, shard, shards, written.changes, session.received, session.settled,
-                _numbers(session.ahead) if session.ahead else "[]",
-                _numbers(session.missing) if session.missing else "[]",
-                # As JSON, for which an encoder would be a detour: nearly always it is a name or two.
-                f"[{','.join(map(encode_basestring, added))}]", len(session.done), saved_at,
-            ),
-        )  # fmt: skip
-        written.session = session
+        written = self._written.get(key)
+        growth = None if written is None or written.changes == _MOST_CHANGES else _growth(written.session, session)
+        try:
+            if written is None or growth is None:
+                self._save_whole(key, session, saved_at)
+                if written is None or written.session.id != session.id:
+                    self._database.execute("PRAGMA wal_checkpoint").close()
+                self._written[key] = _Written(session, len(session.done), 0)
+                return
+            added, forgotten = growth
+            remembered = written.remembered + len(added) - forgotten
+            ahead, missing = session.ahead, session.missing
+            self._execute(
+                _SAVE_CHANGE,
+                (
+                    session.app_id, shard, shards, written.changes, session.received, session.settled,
+                    _numbers(ahead) if ahead else "[]", _numbers(missing) if missing else "[]",
+                    # As JSON, for which an encoder would be a detour: nearly always it is a name or two.
+                    f"[{','.join(map(encode_basestring, added))}]", remembered, saved_at,
+                ),
+            )  # fmt: skip
+        except BaseException:
+            self._written.pop(key, None)  # Nobody knows what there is.
+            raise
+        written.session, written.remembered = session, remembered
         written.changes += 1
-        self._written[key] = written
 
     def _save_whole(self, key: Key, session: Session, saved_at: float) -> None:
         with self._database:
@@ -138,16 +144,17 @@ def prepare(database: sqlite3.Connection) -> None:
         database.execute(f"PRAGMA user_version = {VERSION}")  # Whether it can be written is to be known now.
 
 
-def _growth(written: Session, session: Session) -> tuple[str, ...] | None:
-    """The names that are new, None if more than a change's fields has changed."""
+def _growth(written: Session, session: Session) -> tuple[Sequence[str], int] | None:
+    """The names that are new, and how many of the oldest are forgotten; None if more than a change's fields has
+    changed."""
     if (session.id, session.intents, session.user) != (written.id, written.intents, written.user):
         return None
     done = session.done
     if isinstance(done, Names):
-        grown = done.grown_from(written.done)
-        if grown is not None:
-            return grown
-    return None if done or written.done else ()
+        growth = done.growth_since(written.done)
+        if growth is not None:
+            return growth
+    return None if done or written.done else ((), 0)
 
 
 def _with_changes(session: Session, saved_at: float, changes: list[tuple[Any, ...]]) -> tuple[Session, float]:

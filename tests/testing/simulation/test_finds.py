@@ -450,7 +450,7 @@ BUGS = [
     Bug("the watermark passes over what is open", instead(Settlement, "_finish", highest_that_is_settled), ("G7",),
         first=7),
     Bug("what was seen is saved, not what is done", saved_with(
-        lambda live, session: {"done": live._recall.seen.names(live._now)}), ("G7",), script=DIES_AT_WORK),
+        lambda live, session: {"done": tuple(live._recall.seen._fold(live._now))}), ("G7",), script=DIES_AT_WORK),
     Bug("what is done is not saved", saved_with(lambda live, session: {"done": ()}), ("G7",)),
     Bug("what is settled ahead is not saved", saved_with(lambda live, session: {"ahead": ()}), ("G7",),
         script=DIES_AT_WORK),
@@ -469,7 +469,7 @@ BUGS = [
     Bug("what is replayed is counted wrongly", around(Conversation, "_on_resumed", with_one_more), ("G7",)),
     Bug("names are not looked up", instead(Memory, "knows", lambda self, names, now: False), ("G7",)),
     Bug("two updates of one channel are one event", lambda patch: patch.setattr(
-        "qqproto.memory.EVENT_NAMING_TYPES", EveryType()), ("G7",)),
+        "qqproto.event_names.EVENT_NAMING_TYPES", EveryType()), ("G7",)),
     Bug("what fills a gap late is a repetition", instead(
         Settlement, "came_before",
         lambda self, sequence: sequence <= self.received or sequence in self.out_of_order), ("G7",)),

@@ -20,15 +20,12 @@ class AsyncioKeeper(Keeper):
         self._alarm = Alarm(clock, self.handle_timer)
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def _in_thread(self, job: Callable[[], None]) -> None:
-        if self._loop is None:
-            self._loop = asyncio.get_running_loop()
-        super()._in_thread(job)
-
     def _post(self, call: Callable[[], object]) -> None:
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # The loop is closed: it took longer than anybody waited.
                 self._loop.call_soon_threadsafe(call)
 
     def _set_alarm(self, at: float | None) -> None:
+        if self._loop is None and at is not None:  # The first is set before anything is sent for.
+            self._loop = asyncio.get_running_loop()
         self._alarm.set(at)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from hypothesis import given, settings
@@ -135,6 +136,25 @@ def test_what_is_settled_again_is_saved_once_however_it_is_settled() -> None:
     live.settle(event(4, "e-4"))
     live.settle(three)
     assert live.value(CONFIG).done == ("e-1", "e-3", "e-2", "e-4")
+
+
+def test_what_was_settled_in_order_and_is_settled_again_is_saved_once() -> None:
+    live = new()
+
+    def settles(*numbers: int) -> Sequence[str]:
+        for number in numbers:
+            live.settle(event(number, f"e-{number}"))
+        return live.value(CONFIG).done
+
+    come(live, 1, "e-1")
+    come(live, 2, "e-2")
+    assert settles(1, 2) == ("e-1", "e-2")
+    assert settles(1) == ("e-1", "e-2")
+    come(live, 3, "e-3")
+    assert live.value(CONFIG).done == ("e-1", "e-2")
+    come(live, 4, "e-4")
+    assert settles(3, 4) == ("e-1", "e-2", "e-3", "e-4")
+    assert settles(4, 3) == ("e-1", "e-2", "e-3", "e-4")
 
 
 def test_what_has_no_number_is_saved_by_its_names() -> None:

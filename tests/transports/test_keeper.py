@@ -405,6 +405,19 @@ def test_a_store_that_does_not_answer_when_it_is_to_save_is_told_once_and_the_sa
     assert (bench.saved, len(bench.events)) == ([1, 2, 3], 1)
 
 
+def test_after_a_quiet_time_a_store_that_does_not_answer_is_told_as_soon() -> None:
+    host, bench = live()
+    bench.run(60.0)
+    assert bench.alarm is not None
+    assert bench.alarm > bench.now + Policy().store_timeout
+    host.shard.settle(receive(host, 2)[0])
+    bench.look()
+    assert bench.alarm == bench.now + Policy().store_timeout
+    bench.now = bench.alarm
+    bench.handle_timer()
+    assert bench.events == [StoreFailed(0, "save", "TimeoutError: no answer for 10 s")]
+
+
 def test_a_store_that_does_not_answer_when_it_is_to_load_has_nothing_and_what_it_says_later_is_too_late() -> None:
     bench = Bench()
     bench.store.save(SavedSession(SESSION, 1.0))

@@ -140,19 +140,25 @@ def test_what_is_settled_again_is_saved_once_however_it_is_settled() -> None:
 
 def test_what_was_settled_in_order_and_is_settled_again_is_saved_once() -> None:
     live = new()
+    came: dict[int, Dispatch] = {}
+
+    def comes(number: int) -> None:
+        dispatch = come(live, number, f"e-{number}")
+        assert dispatch is not None
+        came[number] = dispatch
 
     def settles(*numbers: int) -> Sequence[str]:
         for number in numbers:
-            live.settle(event(number, f"e-{number}"))
+            live.settle(came[number])
         return live.value(CONFIG).done
 
-    come(live, 1, "e-1")
-    come(live, 2, "e-2")
+    comes(1)
+    comes(2)
     assert settles(1, 2) == ("e-1", "e-2")
     assert settles(1) == ("e-1", "e-2")
-    come(live, 3, "e-3")
-    assert live.value(CONFIG).done == ("e-1", "e-2")
-    come(live, 4, "e-4")
+    comes(3)
+    assert settles() == ("e-1", "e-2")
+    comes(4)
     assert settles(3, 4) == ("e-1", "e-2", "e-3", "e-4")
     assert settles(4, 3) == ("e-1", "e-2", "e-3", "e-4")
 

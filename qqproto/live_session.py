@@ -156,7 +156,15 @@ class LiveSession:
     def settle(self, dispatch: Dispatch) -> None:
         """The application has finished with ``dispatch``. From any thread; another session's is ignored."""
         if dispatch.session_id == self.id:
-            self._settled.append(dispatch.trace or trace_of(dispatch, self._now))
+            self._settled.append(dispatch.trace or trace_of(dispatch, self._latest))
+
+    @property
+    def _latest(self) -> float:
+        """When the last dispatch came, as far as is known. From any thread."""
+        try:
+            return self.journal[-1][0]
+        except IndexError:  # Whoever has just folded it has noted that first.
+            return self._now
 
     def fold(self) -> None:
         """Work the journal into the settlement and the memories."""

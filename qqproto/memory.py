@@ -39,10 +39,12 @@ class _Index(ABC):
 
     def knows(self, names: tuple[str, ...], now: float) -> bool:
         """Whether a dispatch with one of these names was remembered within ``life``."""
-        index = self._fold(now)
+        index = self._fold()
+        while index and now - next(iter(index.values())) > self._life:
+            index.popitem(last=False)
         return any(name in index for name in names)
 
-    def _fold(self, now: float) -> OrderedDict[str, float]:
+    def _fold(self) -> OrderedDict[str, float]:
         """The index, with all that is remembered."""
         if self._index is None:
             self._index = OrderedDict()
@@ -55,8 +57,6 @@ class _Index(ABC):
                     index.move_to_end(name)
         # A dispatch has two names at most.
         for _ in range(len(index) - 2 * self._size):
-            index.popitem(last=False)
-        while index and now - next(iter(index.values())) > self._life:
             index.popitem(last=False)
         return index
 
@@ -106,10 +106,9 @@ class SavedMemory(_Index):
         self._growing.extend(entries)
 
     def has(self, entry: Entry) -> bool:
-        """Whether it is this very dispatch that has its names."""
-        at, names = entry[0], names_in(entry)
-        index = self._fold(at)
-        return bool(names) and all(index.get(name) == at for name in names)
+        """Whether all the names of this dispatch are there, however old they are."""
+        index, names = self._fold(), names_in(entry)
+        return bool(names) and all(name in index for name in names)
 
     def names(self, now: float) -> Names:
         """Every name that is remembered, oldest first."""

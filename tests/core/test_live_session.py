@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from qqproto import Conversation, Dispatch, Policy, Session, ShardConfig, Token, User
@@ -161,6 +161,17 @@ def test_what_was_settled_in_order_and_is_settled_again_is_saved_once() -> None:
     comes(4)
     assert settles(3, 4) == ("e-1", "e-2", "e-3", "e-4")
     assert settles(4, 3) == ("e-1", "e-2", "e-3", "e-4")
+    comes(5)
+    assert settles(5) == ("e-1", "e-2", "e-3", "e-4", "e-5")
+    assert settles(5) == ("e-1", "e-2", "e-3", "e-4", "e-5")
+
+
+def test_what_is_settled_by_hand_is_as_old_as_the_last_that_came() -> None:
+    live = new()
+    for number, now in ((1, 0.0), (2, 0.0), (3, POLICY.remember_for + 1.0)):
+        come(live, number, f"e-{number}", now)
+    live.settle(event(3, "e-3"))
+    assert live.value(CONFIG).done == ("e-3",)
 
 
 def test_what_has_no_number_is_saved_by_its_names() -> None:
@@ -250,6 +261,7 @@ class Course:
 
 @given(st.lists(STEPS, max_size=30))
 @settings(max_examples=200)
+@example([("many", 20), ("wait", 9), ("next", 1), ("settle by hand", 1)])
 def test_a_journal_that_is_seldom_looked_at_says_what_one_says_that_always_is(steps: list[tuple[str, int]]) -> None:
     seldom, always = (Course(asked=asked, policy=POLICY) for asked in (False, True))
     for step in steps:

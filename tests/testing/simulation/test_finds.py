@@ -450,7 +450,7 @@ BUGS = [
     Bug("the watermark passes over what is open", instead(Settlement, "_finish", highest_that_is_settled), ("G7",),
         first=7),
     Bug("what was seen is saved, not what is done", saved_with(
-        lambda live, session: {"done": tuple(live._recall.seen._fold(live._now))}), ("G7",), script=DIES_AT_WORK),
+        lambda live, session: {"done": tuple(live._recall.seen._fold())}), ("G7",), script=DIES_AT_WORK),
     Bug("what is done is not saved", saved_with(lambda live, session: {"done": ()}), ("G7",)),
     Bug("what is settled ahead is not saved", saved_with(lambda live, session: {"ahead": ()}), ("G7",),
         script=DIES_AT_WORK),

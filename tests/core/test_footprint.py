@@ -19,6 +19,7 @@ from wsproto.connection import Connection, ConnectionType
 from wsproto.events import Request
 
 from qqproto import Shard
+from qqproto.event_names import GrowingNames
 from qqproto.live_session import Recall
 from qqproto.settlement import Settlement
 from qqproto.wire.websocket import WebSocket
@@ -130,6 +131,7 @@ def room_for_names(recall: Recall) -> None:
     for memory in (recall.seen, recall.done):
         memory._index = OrderedDict()
         memory.remember_all([])
+    recall.done._growing = deque([GrowingNames(1)])  # type: ignore[assignment]  # with room for more
 
 
 def room_for_disorder(settlement: Settlement) -> None:

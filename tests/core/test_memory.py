@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -132,6 +133,24 @@ def test_the_same_names_under_a_later_dispatch_are_saved_until_the_later_is_forg
     assert memory.names(62.5) == names(1)
     assert memory.knows(names(1), 62.5)
     assert not memory.knows(names(2), 62.5)
+
+
+@pytest.mark.parametrize("kind", [Memory, SavedMemory])
+@given(st.lists(st.integers(0, 40), max_size=200), st.integers(1, 8))
+def test_it_is_bounded_and_keeps_the_newest(
+    kind: type[Memory] | type[SavedMemory], numbers: list[int], size: int
+) -> None:
+    memory = kind(size=size, life=1e9)
+    for time, number in enumerate(numbers):
+        memory.remember((f"e-{number}", f"m-{number}"), float(time))
+        if number % 3 == 0:
+            memory.knows((), 0.0)
+    known = [name for number in range(41) for name in (f"e-{number}", f"m-{number}") if memory.knows((name,), 0.0)]
+    assert len(known) <= 2 * size
+    if isinstance(memory, SavedMemory):
+        assert len(memory.names(0.0)) <= 2 * size
+    if numbers:
+        assert {f"e-{numbers[-1]}", f"m-{numbers[-1]}"} <= set(known)
 
 
 _COMES, _AGAIN, _SAVED, _ASKED, _LATER = range(5)

@@ -10,6 +10,7 @@ import pytest
 from qqproto import Dispatch, Event, Policy, SessionRefused, SettleMode, Shard, StoreFailed
 from qqproto.session import Session
 from qqproto_transports._keeper import Keeper
+from qqproto_transports._worker import Worker
 from qqproto_transports.stores import MemoryStore, SavedSession
 from tests.core.hosts import CONFIG, SESSION, Host, dispatch, hello, message, ready, resumed
 
@@ -29,6 +30,21 @@ class Tried(MemoryStore):
         super().save(saved)
 
 
+class ByHand(Worker):
+    """A worker whose thread is moved by hand."""
+
+    def __init__(self) -> None:
+        super().__init__("by hand")
+        self.threads = True
+        self.jobs: list[Callable[[], object]] = []
+
+    def call(self, function: Callable[[], object]) -> None:
+        if not self.threads:
+            raise RuntimeError("can't start new thread")
+        assert not self.jobs, "two calls of the store at a time"
+        self.jobs.append(function)
+
+
 class Bench(Keeper):
     """A keeper whose thread and whose alarm are moved by hand."""
 
@@ -39,21 +55,14 @@ class Bench(Keeper):
         self.shards: dict[int, Shard] = {index: host.shard for index, host in enumerate(hosts)}
         self.events: list[Event] = []
         self.alarm: float | None = None
-        self.threads = True
         self.changes = 0
         self.wakes = 0
         self.post: Callable[[Callable[[], object]], object] | None = None
-        self._jobs: list[Callable[[], None]] = []
+        self._worker = self.hand = ByHand()
         self.serve(self.shards, self.events.append, self._count)
 
     def _count(self) -> None:
         self.changes += 1
-
-    def _in_thread(self, job: Callable[[], None]) -> None:
-        if not self.threads:
-            raise RuntimeError("can't start new thread")
-        assert not self._jobs, "two calls of the store at a time"
-        self._jobs.append(job)
 
     def _post(self, call: Callable[[], object]) -> None:
         self.wakes += 1
@@ -67,12 +76,12 @@ class Bench(Keeper):
 
     def work(self) -> None:
         """The worker thread does what it was given, and whatever comes of it."""
-        while self._jobs:
-            self._jobs.pop()()
+        while self.hand.jobs:
+            self.hand.jobs.pop()()
 
     @property
     def working(self) -> bool:
-        return bool(self._jobs)
+        return bool(self.hand.jobs)
 
     def run(self, seconds: float) -> None:
         """Let time pass, with a driver that is on time and a thread that is quick."""
@@ -366,7 +375,7 @@ def test_a_failure_that_took_long_is_not_tried_again_at_once() -> None:
     bench.store.failure = OSError("locked")
     bench.look()
     bench.now += 5.0
-    bench._jobs.pop()()
+    bench.hand.jobs.pop()()
     assert not bench.working
     assert bench.alarm is not None
     assert bench.alarm > bench.now
@@ -375,10 +384,10 @@ def test_a_failure_that_took_long_is_not_tried_again_at_once() -> None:
 def test_a_system_without_threads_is_a_store_that_fails() -> None:
     host, bench = live()
     host.shard.settle(receive(host, 2)[0])
-    bench.threads = False
+    bench.hand.threads = False
     bench.look()
     assert bench.events == [StoreFailed(0, "save", "RuntimeError: can't start new thread")]
-    bench.threads = True
+    bench.hand.threads = True
     bench.run(1.0)
     assert bench.saved == [1, 2]
 

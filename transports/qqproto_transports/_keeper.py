@@ -169,15 +169,11 @@ class Keeper(ABC):
     def _set_alarm(self, at: float | None) -> None:
         """Call ``handle_timer`` at ``at``, on the gateway's clock; None: never."""
 
-    def _in_thread(self, job: Callable[[], None]) -> None:
-        """Have ``job``, which raises nothing, done in a worker thread. RuntimeError if there is none to be had."""
-        self._worker.call(job)
+    # -- steps: one errand at a time ------------------------------------------------------------------------------
 
     def _look_as_asked(self) -> None:
         self._asked = False
         self.look()
-
-    # -- steps: one errand at a time ------------------------------------------------------------------------------
 
     def _send(
         self,
@@ -195,7 +191,7 @@ class Keeper(ABC):
         if self._at is None or self._at > self._late_at:  # Else it rings before, and sees: most are back by then.
             self._look_again_at(self._late_at)
         try:
-            self._in_thread(self._errand.run)
+            self._worker.call(self._errand.run)
         except RuntimeError as error:  # The system has no thread to give.
             self._errand = None
             done([error] * len(calls))
